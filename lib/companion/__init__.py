@@ -1,0 +1,1 @@
+"""What turns the notebooks into figures and pages: the runner, its cache, one style for all figures."""
