@@ -85,8 +85,7 @@ def show_images(
     columns = min(columns or len(arrays), len(arrays))
     rows = math.ceil(len(arrays) / columns)
     gap = 8
-    lines = [max(label.count("\n") + 1 if label else 0 for label in row) for row in _rows(labels, columns, rows)]
-    heading = [26 * n for n in lines]
+    heading = [26 * max(_lines(label) for label in row) for row in _rows(labels, columns, rows)]
     height = [max(a.shape[0] for a in row) * scale for row in _rows(arrays, columns, rows)]
     width = [max(a.shape[1] for a in arrays[c::columns]) * scale for c in range(columns)]
     total_width = sum(width) + gap * (columns + 1)
@@ -190,6 +189,10 @@ def _pixels(image: Any) -> np.ndarray:
 
 def _rows(items: Sequence[Any], columns: int, rows: int) -> list[Sequence[Any]]:
     return [items[r * columns : (r + 1) * columns] for r in range(rows)]
+
+
+def _lines(label: str) -> int:
+    return label.count("\n") + 1 if label else 0
 
 
 def _plain(value: Any) -> Any:

@@ -1,0 +1,72 @@
+"""`python -m lib run|train|filter|bench|synthesize`: one command a room, each imported only when called."""
+
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from lib.errors import TextureError
+
+# command -> where its function lives, and what it does
+COMMANDS = {
+    "run": ("lib.companion.cli:run", "run the notebooks, regenerate every figure"),
+    "filter": ("lib.dataset.cli:filter", "photographs -> homogeneous patches"),
+    "train": ("lib.training.cli:train", "patches -> a model"),
+    "bench": ("lib.training.cli:bench", "how fast a training step is on this machine"),
+    "synthesize": ("lib.samplers.cli:synthesize", "an image -> more of its texture"),
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command; returns the exit code: 0 done, 1 failed, 2 the command line is wrong."""
+    if not arguments or arguments[0] in ("--help", "-h"):
+        print("Usage: python -m lib COMMAND [options]; python -m lib COMMAND --help says which\n")
+        for name, (_, does) in COMMANDS.items():
+            print(f"  {name:<12}{does}")
+        return 0
+    name, *rest = arguments
+    if name not in COMMANDS:
+        return _error(f"unknown command {name!r}; known are {', '.join(COMMANDS)}", 2)
+    try:
+        return _call(_function(name), name, rest)
+    except TextureError as error:
+        return _error(str(error), 1)
+    except KeyboardInterrupt:
+        return _error("interrupted; the same command goes on where it was", 130)
+
+
+def _function(name: str) -> Callable[..., Any]:
+    """Import a command's function; a package that is missing is named, with what to do."""
+    module, function = COMMANDS[name][0].split(":")
+    try:
+        return getattr(importlib.import_module(module), function)
+    except ModuleNotFoundError as error:
+        raise TextureError(f"{name} needs the package {error.name}; ./run_all.sh installs everything") from error
+
+
+def _call(function: Callable[..., Any], name: str, arguments: Sequence[str]) -> int:
+    """Parse the arguments by the function's signature and call it; an int that it returns is the exit code."""
+    import typer
+
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(function)
+    command = typer.main.get_command(app)
+    try:
+        result = command.main(args=list(arguments), prog_name=f"python -m lib {name}", standalone_mode=False)
+    except Exception as error:
+        # typer carries its own copy of click in newer releases: a usage error is known by its method
+        if not hasattr(error, "format_message"):
+            raise
+        known = sorted(option for p in command.params for option in p.opts if option.startswith("--"))
+        message = error.format_message().strip().rstrip(".")
+        return _error(f"{message}; known are {' '.join(known)} --help", 2)
+    return result if isinstance(result, int) else 0
+
+
+def _error(message: str, code: int) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
