@@ -1,18 +1,19 @@
 """The Gaussian texture: maximum entropy given the mean and the autocovariance, the case with closed form.
 
-Among all densities with mean m and (cross-channel) autocovariance C(tau), the one of largest entropy is the
-stationary Gaussian. On a torus it decouples into frequencies: with the spectrum S(w) = sum_tau C(tau) exp(-i w.tau),
-a 3x3 Hermitian matrix for each w, and y = x + sigma eps of spectrum S + sigma^2,
+Among all densities with mean m and cross-channel autocovariance C(tau), that of largest entropy is the
+stationary Gaussian. On a torus it falls apart into frequencies. With the spectrum S(w) = sum_tau C(tau)
+exp(-i w.tau), a 3x3 Hermitian matrix at each w, the noisy y = x + sigma eps has the spectrum S + sigma^2,
+and
 
-    energy          E(y) = sigma/2 (y - m)' (S + sigma^2)^-1 (y - m)      (Eq. 2, with Eq. 4's factor sigma)
-    noise estimate  eps_hat = sigma (S + sigma^2)^-1 (y - m)              (Eq. 4; exactly E[eps | y])
-    denoised image  y - sigma eps_hat                                     (Wiener's filter)
-    score           -eps_hat / sigma                                      (Eq. 3)
-    a sample        m + S^(1/2) white noise                               (exact, no iterations)
+    energy          E(y) = sigma/2 (y - m)' (S + sigma^2)^-1 (y - m)    (Eq. 2, with Eq. 4's factor sigma)
+    noise estimate  eps_hat = sigma (S + sigma^2)^-1 (y - m)            (Eq. 4; exactly E[eps | y])
+    denoised image  y - sigma eps_hat                                   (Wiener's filter)
+    score           -eps_hat / sigma                                    (Eq. 3)
+    a sample        m + S^(1/2) white noise                             (exact, in one step)
 
-With the whole autocovariance of a spot u / sqrt(N) the sample is the asymptotic discrete spot noise, white noise
-convolved with the exemplar (Galerne, Gousseau & Morel 2011). An autocovariance of finite support is a spectral
-density at every w, so that one fitted texture lives on tori of all sizes: "the infinite texture".
+With the autocovariance whole, the sample has the law of the asymptotic discrete spot noise, the exemplar
+convolved with white noise (Galerne, Gousseau & Morel 2011). An autocovariance of finite support gives a
+spectral density at every w, so one fitted texture lives on tori of all sizes.
 """
 
 import math
@@ -28,27 +29,32 @@ CROSS_PAIRS = ((0, 1), (0, 2), (1, 2))
 
 
 def autocovariance(x: Tensor, lag: int | None = None) -> tuple[Tensor, Tensor]:
-    """Mean and cross-channel autocovariance of each image, x [B,3,H,W] -> [B,3], [B,3,3,2L+1,2M+1] (float64).
+    """Mean and cross-channel autocovariance of each image: x [B,3,H,W] -> [B,3], [B,3,3,2L+1,2M+1] (float64).
 
-    Entry [b, i, j, L + s, M + t] is (1/N) sum_k u_i(k + (s, t)) u_j(k) with u = x - mean and N pixels. Outside the
-    image u counts as zero, so opposite edges are never multiplied, and the estimate is positive definite.
-    `lag=None`: all lags, L = H - 1 and M = W - 1. `lag=L`: M = L, times Bartlett's window
-    (1 - |s| / (L+1)) (1 - |t| / (L+1)), whose transform (Fejer's kernel) is positive, so that the windowed
-    autocovariance, too, is positive definite; a plain cut would not be.
+    Entry [b, i, j, L + s, M + t] is (1/N) sum_k u_i(k + (s, t)) u_j(k), with u = x - mean and N pixels.
+    Outside the image u counts as zero: no product joins opposite edges, and the estimate is non-negative
+    definite.
+
+    Args:
+        lag: None for every lag, L = H - 1 and M = W - 1. A number L for the square |s|, |t| <= L under
+            Bartlett's window (1 - |s| / (L+1)) (1 - |t| / (L+1)). Its transform, Fejer's kernel, is
+            non-negative, so the windowed autocovariance is still one; plainly cut off it might not be.
+
+    Raises:
+        TextureError: x is no batch of colour images, or the lag does not fit into it.
     """
     if x.ndim != 4 or x.shape[1] != CHANNELS:
-        raise TextureError(f"images must be [B,3,H,W], not {list(x.shape)}: add or permute dimensions")
+        raise TextureError(f"images must be [B,3,H,W], not {list(x.shape)}; add or permute dimensions")
     height, width = x.shape[-2:]
     if lag is not None and not 0 <= lag < min(height, width):
-        raise TextureError(f"lag {lag} must lie between 0 and {min(height, width) - 1} for {height}x{width} images")
+        raise TextureError(f"lag {lag} does not fit into {height}x{width} images; make it smaller")
     x = x.double()
     mean = x.mean((2, 3))
     down, right = (height - 1, width - 1) if lag is None else (lag, lag)
-    # zeros beside the image keep lags up to (down, right) free of wrap-around
-    U = torch.fft.rfft2(x - mean[:, :, None, None], s=(height + down, width + right))
-    cross = torch.einsum("bihw,bjhw->bijhw", U, U.conj())
-    full = torch.fft.irfft2(cross, s=(height + down, width + right)) / (height * width)
-    covariance = full.roll((down, right), (-2, -1))[..., : 2 * down + 1, : 2 * right + 1]
+    size = (height + down, width + right)  # room for the lags asked for without wrapping around
+    U = torch.fft.rfft2(x - mean[:, :, None, None], s=size)
+    products = torch.fft.irfft2(torch.einsum("bihw,bjhw->bijhw", U, U.conj()), s=size) / (height * width)
+    covariance = products.roll((down, right), (-2, -1))[..., : 2 * down + 1, : 2 * right + 1]
     if lag is not None:
         ramp = 1 - torch.arange(-lag, lag + 1, device=x.device, dtype=x.dtype).abs() / (lag + 1)
         covariance = covariance * ramp[:, None] * ramp
@@ -57,10 +63,11 @@ def autocovariance(x: Tensor, lag: int | None = None) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True)
 class GaussianTexture:
-    """A batch of stationary Gaussian textures: mean [B,3], autocovariance [B,3,3,2L+1,2M+1], float64.
+    """Stationary Gaussian textures: mean [B,3] and autocovariance [B,3,3,2L+1,2M+1], both float64.
 
-    Methods take images y [B,3,H,W] of any size (as a torus), in [0,1] units, and sigma, a number or [B], in the same
-    units. One texture (B = 1) serves any number of images.
+    Methods take images y [B,3,H,W] in [0,1] units, of any size (a torus), and sigma, a number or [B], in
+    the same units. One texture (B = 1) serves any number of images. With sigma = 0 and a singular S, as the
+    whole autocovariance of a single image is, (S + sigma^2)^-1 does not exist; samples do.
     """
 
     mean: Tensor
@@ -68,138 +75,138 @@ class GaussianTexture:
 
     @classmethod
     def fit(cls, x: Tensor, lag: int | None = None) -> "GaussianTexture":
-        """The textures of exemplars x [B,3,H,W]; `lag` as in `autocovariance`."""
+        """The texture of each exemplar x [B,3,H,W]; `lag` as in `autocovariance`."""
         return cls(*autocovariance(x, lag))
 
     def spectrum(self, height: int, width: int) -> Tensor:
-        """S(w) on the half-plane of rfft2: [B,H,W//2+1,3,3], Hermitian, non-negative, complex128."""
-        down, right = (n // 2 for n in self.covariance.shape[-2:])
-        rows = 2 * math.pi * torch.fft.fftfreq(height, device=self.mean.device, dtype=torch.float64)
-        columns = 2 * math.pi * torch.fft.rfftfreq(width, device=self.mean.device, dtype=torch.float64)
-        s = torch.arange(-down, down + 1, device=self.mean.device)
-        t = torch.arange(-right, right + 1, device=self.mean.device)
-        by_row = torch.exp(-1j * rows[:, None] * s)
-        by_column = torch.exp(-1j * columns[:, None] * t)
-        spectrum = torch.einsum("hs,bijst,wt->bhwij", by_row, self.covariance + 0j, by_column)
+        """S(w) at the frequencies of rfft2: [B,H,W//2+1,3,3], Hermitian, non-negative, complex128."""
+        covariance = self.covariance
+        down, right = (n // 2 for n in covariance.shape[-2:])
+        s = torch.arange(-down, down + 1, device=covariance.device) % height
+        t = torch.arange(-right, right + 1, device=covariance.device) % width
+        # lags beyond the torus fold back onto it: that samples the same spectral density, more coarsely
+        rows = covariance.new_zeros(*covariance.shape[:3], height, len(t)).index_add(3, s, covariance)
+        torus = rows.new_zeros(*covariance.shape[:3], height, width).index_add(4, t, rows)
+        spectrum = torch.fft.rfft2(torus).permute(0, 3, 4, 1, 2)
         return (spectrum + spectrum.mH) / 2
 
     def sample(self, height: int, width: int, n: int = 1, seed: int = 0) -> Tensor:
-        """n independent textures [n,3,H,W] (float32, not clipped); sample i depends on (seed, i) alone."""
+        """n independent images [n,3,H,W], float32, not clipped; sample i depends on (seed, i) alone.
+
+        Raises:
+            TextureError: there are several textures, and n is not their number.
+        """
         if len(self.mean) not in (1, n):
-            raise TextureError(f"{len(self.mean)} textures cannot make {n} samples: ask for n={len(self.mean)}")
+            raise TextureError(f"{len(self.mean)} textures cannot give {n} samples; ask for {len(self.mean)}")
         values, vectors = torch.linalg.eigh(self.spectrum(height, width))
-        # the Hermitian root is unique, so its values at w and -w are conjugate and the sample is real
+        # the Hermitian root is unique, hence conjugate at w and -w, and the sample real
         root = (vectors * values.clamp_min(0).sqrt()[..., None, :]) @ vectors.mH
-        noise = torch.stack([_white(height, width, seed, i) for i in range(n)]).to(self.mean)
-        return (self._filter(root, noise) + self.mean[:, :, None, None]).float()
+        noise = torch.stack([_white_noise(height, width, seed, i) for i in range(n)]).to(self.mean)
+        return (_filter(root, noise) + self.mean[:, :, None, None]).float()
 
     def predicted_noise(self, y: Tensor, sigma: Tensor | float) -> Tensor:
         """E[eps | y] = sigma (S + sigma^2)^-1 (y - m): [B,3,H,W]."""
-        level = _per_texture(sigma, self.mean)
-        return (level[:, None, None, None] * self._precise(y, level)).to(y.dtype)
+        level = _levels(sigma, self.mean)[:, None, None, None]
+        return (level * self._whitened(y, sigma)).to(y.dtype)
 
     def energy(self, y: Tensor, sigma: Tensor | float) -> Tensor:
-        """sigma/2 (y - m)' (S + sigma^2)^-1 (y - m) -> [B] (float64); its gradient is `predicted_noise`."""
-        level = _per_texture(sigma, self.mean)
+        """sigma/2 (y - m)' (S + sigma^2)^-1 (y - m), whose gradient is `predicted_noise`: [B], float64."""
         u = y.double() - self.mean[:, :, None, None]
-        return level / 2 * (u * self._precise(y, level)).sum((1, 2, 3))
+        return _levels(sigma, self.mean) / 2 * (u * self._whitened(y, sigma)).sum((1, 2, 3))
 
     def denoised(self, y: Tensor, sigma: Tensor | float) -> Tensor:
         """E[x | y] = y - sigma eps_hat, Wiener's filter: [B,3,H,W]."""
-        return y - _per_texture(sigma, y)[:, None, None, None] * self.predicted_noise(y, sigma)
+        return y - _levels(sigma, y)[:, None, None, None] * self.predicted_noise(y, sigma)
 
     def score(self, y: Tensor, sigma: Tensor | float) -> Tensor:
-        """grad_y log p(y) = -eps_hat / sigma: [B,3,H,W]; sigma > 0."""
-        return -self.predicted_noise(y, sigma) / _per_texture(sigma, y)[:, None, None, None]
+        """grad_y log p(y) = -eps_hat / sigma: [B,3,H,W]."""
+        return -self.predicted_noise(y, sigma) / _levels(sigma, y)[:, None, None, None]
 
-    def entropy(self, height: int, width: int, sigma: float) -> Tensor:
-        """Differential entropy of y in nats, 1/2 log det 2 pi e (S + sigma^2), of an HxW torus -> [B]."""
-        values = torch.linalg.eigvalsh(self.spectrum(height, width)).clamp_min(0) + sigma**2
-        twice = _multiplicity(width).to(values.device)
-        return 0.5 * ((2 * math.pi * math.e * values).log().sum(-1) * twice).sum((1, 2))
+    def entropy(self, height: int, width: int, sigma: Tensor | float) -> Tensor:
+        """Differential entropy of y on an HxW torus, in nats: 1/2 log det[2 pi e (S + sigma^2)] -> [B]."""
+        variances = torch.linalg.eigvalsh(self._noisy_spectrum(height, width, sigma))
+        often = torch.full((width // 2 + 1,), 2.0, dtype=torch.float64, device=variances.device)
+        often[0] = 1  # rfft2 leaves out mirror images; the first column and, if W is even, the last have none
+        if width % 2 == 0:
+            often[-1] = 1
+        return 0.5 * (often * (2 * math.pi * math.e * variances).log().sum(-1)).sum((1, 2))
 
     def multipliers(self, height: int, width: int, sigma: Tensor | float) -> Tensor:
-        """lam [B,dim] of `Autocovariance(height, width)` such that N lam.f(y) is the energy, up to a constant.
+        """lam [B,dim] for f = `Autocovariance(height, width)`: N lam.f(y) is the energy, but for a constant.
 
-        With P = (S + sigma^2)^-1 as a kernel, y' P y is N sum_tau P_ij(tau) r_ij(tau): the multipliers of the products
-        are sigma/2 P, those of the means take the linear term -sigma m' P y.
+        With (S + sigma^2)^-1 written as a kernel P, y'Py = N sum_tau P_ij(tau) r_ij(tau). So the
+        multipliers of the products are sigma/2 P, and those of the means hold the linear term -sigma m'Py.
         """
-        level = _per_texture(sigma, self.mean)
-        identity = torch.eye(CHANNELS, dtype=torch.float64, device=self.mean.device)
-        spectrum = self.spectrum(height, width) + level[:, None, None, None, None] ** 2 * identity
-        inverse = torch.linalg.inv(spectrum)
+        inverse = torch.linalg.inv(self._noisy_spectrum(height, width, sigma))
         kernel = torch.fft.irfft2(inverse.permute(0, 3, 4, 1, 2), s=(height, width))
-        linear = -level[:, None] * torch.einsum("bij,bj->bi", inverse[:, 0, 0].real, self.mean)
         f = Autocovariance(height, width)
-        quadratic = f.gather(kernel) * f.multiplicity.to(kernel) * level[:, None] / 2
-        return torch.cat([linear.expand(len(quadratic), -1), quadratic], 1)
+        level = _levels(sigma, self.mean)[:, None]
+        quadratic = level / 2 * f.distinct(kernel) * f.multiplicity.to(kernel)
+        linear = -level * torch.einsum("bij,bj->bi", inverse[:, 0, 0].real, self.mean)
+        return torch.cat([linear, quadratic], 1)
 
-    def _precise(self, y: Tensor, level: Tensor) -> Tensor:
-        """(S + sigma^2)^-1 (y - m) in float64: [B,3,H,W]."""
-        height, width = y.shape[-2:]
+    def _noisy_spectrum(self, height: int, width: int, sigma: Tensor | float) -> Tensor:
+        variance = _levels(sigma, self.mean)[:, None, None, None, None] ** 2
+        identity = torch.eye(CHANNELS, dtype=torch.float64, device=self.mean.device)
+        return self.spectrum(height, width) + variance * identity
+
+    def _whitened(self, y: Tensor, sigma: Tensor | float) -> Tensor:
+        """(S + sigma^2)^-1 (y - m): [B,3,H,W], float64."""
         u = y.double() - self.mean[:, :, None, None]
-        identity = torch.eye(CHANNELS, dtype=torch.float64, device=u.device)
-        spectrum = self.spectrum(height, width) + level[:, None, None, None, None] ** 2 * identity
-        U = torch.fft.rfft2(u).permute(0, 2, 3, 1)[..., None]
-        solved = torch.linalg.solve(spectrum, U)[..., 0]
-        return torch.fft.irfft2(solved.permute(0, 3, 1, 2), s=(height, width))
-
-    def _filter(self, gain: Tensor, u: Tensor) -> Tensor:
-        U = torch.einsum("bhwij,bjhw->bihw", gain, torch.fft.rfft2(u)) if len(gain) == len(u) else torch.einsum(
-            "hwij,bjhw->bihw", gain[0], torch.fft.rfft2(u))
-        return torch.fft.irfft2(U, s=u.shape[-2:])
+        return _filter(torch.linalg.inv(self._noisy_spectrum(y.shape[-2], y.shape[-1], sigma)), u)
 
 
 class Autocovariance:
-    """Means and circular products at every lag of an HxW torus: the statistics whose maximum entropy is Gaussian.
+    """Means and circular products at every lag of an HxW torus: their maximum entropy is Gaussian.
 
-    f(y) = [mean of y_i], then r_ij(tau) = (1/N) sum_k y_i(k + tau) y_j(k), once for each lag up to sign (i = j) or for
-    each lag (i < j). They are statistics of y alone (not centred), as Eq. 2 asks. `dim` is 3 + 3 about (H W / 2) +
-    3 H W: as many numbers as pixels and more, which is why the learned 512 are worth having.
+    f(y) = [means of y_i, then r_ij(tau) = (1/N) sum_k y_i(k + tau) y_j(k)], with one of each pair of lags
+    +-tau where i = j, and every lag where i < j. They are statistics of y alone, as Eq. 2 asks: not
+    centred. There are more of them (`dim`, about 4.5 H W) than numbers in the image; a description of a
+    texture should be shorter.
     """
 
     name = "mean and autocovariance"
 
     def __init__(self, height: int, width: int) -> None:
         self.height, self.width = height, width
-        lags = torch.arange(height * width).reshape(height, width)
-        opposite = lags.flip((0, 1)).roll((1, 1), (0, 1)).flatten()
-        self._half = lags.flatten()[lags.flatten() <= opposite]
-        paired = (self._half != opposite[self._half]).double() + 1
-        # the sum over all i, j and tau counts each statistic that stands for two equal ones twice
-        self.multiplicity = torch.cat([paired] * CHANNELS + [torch.full((height * width,), 2.0)] * len(CROSS_PAIRS))
+        lags = torch.arange(height * width)
+        opposite = lags.reshape(height, width).flip((0, 1)).roll((1, 1), (0, 1)).flatten()
+        self._half = lags[lags <= opposite]
+        both = (self._half != opposite[self._half]).double() + 1
+        #: how many of the terms (i, j, tau) of y'Py each entry after the means stands for: [dim - 3]
+        self.multiplicity = torch.cat([both] * 3 + [both.new_full(lags.shape, 2)] * 3)
         self.dim = CHANNELS + len(self.multiplicity)
 
     def __call__(self, y: Tensor) -> Tensor:
-        """[B,3,H,W] -> [B,dim], differentiable."""
+        """f(y): [B,3,H,W] -> [B,dim], differentiable. Raises TextureError for any other size."""
         if y.shape[-2:] != (self.height, self.width):
-            raise TextureError(f"{self.name} was made for {self.height}x{self.width} images, not {list(y.shape)}")
+            size = f"{y.shape[-2]}x{y.shape[-1]}"
+            made = f"{self.height}x{self.width}"
+            raise TextureError(f"these statistics are of {made} images; make new ones for {size}")
         Y = torch.fft.rfft2(y)
         cross = torch.einsum("bihw,bjhw->bijhw", Y, Y.conj())
         products = torch.fft.irfft2(cross, s=(self.height, self.width)) / (self.height * self.width)
-        return torch.cat([y.mean((2, 3)), self.gather(products)], 1)
+        return torch.cat([y.mean((2, 3)), self.distinct(products)], 1)
 
-    def gather(self, table: Tensor) -> Tensor:
-        """The distinct entries of a table [B,3,3,H,W] of cross-channel lags -> [B,dim - 3]."""
+    def distinct(self, table: Tensor) -> Tensor:
+        """The entries of a symmetric table [B,3,3,H,W] (channels and lags) in f's order: [B,dim - 3]."""
         flat = table.flatten(3)
         half = self._half.to(table.device)
         same = [flat[:, i, i, half] for i in range(CHANNELS)]
         return torch.cat(same + [flat[:, i, j] for i, j in CROSS_PAIRS], 1)
 
 
-def _per_texture(sigma: Tensor | float, like: Tensor) -> Tensor:
+def _filter(gain: Tensor, u: Tensor) -> Tensor:
+    """Convolve u [B,3,H,W] with the circular kernels of spectra gain [B or 1,H,W//2+1,3,3]: [B,3,H,W]."""
+    U = torch.fft.rfft2(u).permute(0, 2, 3, 1)[..., None]
+    return torch.fft.irfft2((gain @ U)[..., 0].permute(0, 3, 1, 2), s=u.shape[-2:])
+
+
+def _levels(sigma: Tensor | float, like: Tensor) -> Tensor:
+    """sigma as [1] or [B]."""
     return torch.as_tensor(sigma, dtype=like.dtype, device=like.device).reshape(-1)
 
 
-def _white(height: int, width: int, seed: int, i: int) -> Tensor:
-    generator = torch.Generator().manual_seed(hash((seed, i)) % 2**63)
+def _white_noise(height: int, width: int, seed: int, i: int) -> Tensor:
+    generator = torch.Generator().manual_seed((seed << 20) + i)
     return torch.randn(CHANNELS, height, width, generator=generator)
-
-
-def _multiplicity(width: int) -> Tensor:
-    """How often each column of rfft2 stands in the full transform: [W//2+1]."""
-    twice = torch.full((width // 2 + 1,), 2.0, dtype=torch.float64)
-    twice[0] = 1
-    if width % 2 == 0:
-        twice[-1] = 1
-    return twice
