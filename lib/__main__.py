@@ -41,11 +41,13 @@ def _function(name: str) -> Callable[..., Any]:
     try:
         return getattr(importlib.import_module(module), function)
     except ModuleNotFoundError as error:
-        raise TextureError(f"{name} needs the package {error.name}; ./run_all.sh installs everything") from error
+        raise TextureError(
+            f"{name} needs the package {error.name}; ./run_all.sh installs everything"
+        ) from error
 
 
 def _call(function: Callable[..., Any], name: str, arguments: Sequence[str]) -> int:
-    """Parse the arguments by the function's signature and call it; an int that it returns is the exit code."""
+    """Parse the arguments by the function's signature and call it; an int it returns is the exit code."""
     import typer
 
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -58,8 +60,10 @@ def _call(function: Callable[..., Any], name: str, arguments: Sequence[str]) -> 
         if not hasattr(error, "format_message"):
             raise
         known = sorted(option for p in command.params for option in p.opts if option.startswith("--"))
-        message = error.format_message().strip().rstrip(".")
+        message = error.format_message().split(" (Possible")[0].split(" Did you mean")[0].strip().rstrip(".")
         return _error(f"{message}; known are {' '.join(known)} --help", 2)
+    if result == 130:  # what typer makes of Ctrl-C
+        raise KeyboardInterrupt
     return result if isinstance(result, int) else 0
 
 

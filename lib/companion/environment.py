@@ -29,9 +29,12 @@ def requirements(text: str) -> list[str]:
         if item == "- pip:":
             depth = column
         elif depth is not None and column > depth:
-            name, pinned, version = item.removeprefix("-").strip().partition("==")
+            item = item.removeprefix("-").strip()
+            name, pinned, version = item.partition("==")
             if not (name and pinned and version):
-                raise ValueError(f"environment.yml, line {number}: {item!r} is not pinned; write name==version")
+                raise ValueError(
+                    f"environment.yml, line {number}: {item!r} is not pinned; write name==version"
+                )
             found.append(f"{name}=={version}")
         else:
             depth = None

@@ -1,8 +1,8 @@
 """One style for every figure, and figures that say how they were made.
 
-    figures.use_style()
-    figure = figures.show_images([exemplar, sample], titles=["exemplar", "sample"], scale=2)
-    figures.save(figure, "matching", alt="Pebbles beside a sample of pebbles", seed=0)
+figures.use_style()
+figure = figures.show_images([exemplar, sample], titles=["exemplar", "sample"], scale=2)
+figures.save(figure, "matching", alt="Pebbles beside a sample of pebbles", seed=0)
 """
 
 import functools
@@ -20,6 +20,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
+from lib.companion import manifest
 from lib.errors import TextureError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -134,20 +135,11 @@ def save(figure: Figure, name: str, alt: str = "", **parameters: Any) -> Path:
     metadata |= {key: json.dumps(value) for key, value in row.items() if key != "alt"}
     figure.savefig(path, metadata=metadata)
     row["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
-    add_to_manifest(folder, {name: row})
+    manifest.add(folder, {name: row})
     _show(path, alt)
     plt.close(figure)
     _clock = time.perf_counter()
     return path
-
-
-def add_to_manifest(folder: Path, rows: dict[str, dict[str, Any]]) -> None:
-    """Merge rows, one a figure, into the folder's manifest.json."""
-    path = folder / "manifest.json"
-    known: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-    beside = path.with_suffix(".json.part")
-    beside.write_text(json.dumps(dict(sorted((known | rows).items())), indent=1, ensure_ascii=False) + "\n")
-    beside.replace(path)
 
 
 @functools.cache

@@ -1,6 +1,7 @@
 """An executed notebook as one file of HTML that reads without a network: pictures and equations are in it."""
 
 import re
+from base64 import b64encode
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -13,6 +14,7 @@ from nbformat import NotebookNode
 from pygments.formatters import HtmlFormatter
 
 from lib.companion.mathml import mathml
+from lib.companion.series import title
 from lib.errors import TextureError
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -20,28 +22,30 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 STYLE = """
 :root { color-scheme: light }
 body { max-width: 46rem; margin: 2rem auto 6rem; padding: 0 1rem; color: #1a1a1a; background: #fff;
-  font: 1.05rem/1.6 Charter, "Bitstream Charter", "Iowan Old Style", Georgia, serif; overflow-wrap: break-word }
-h1, h2, h3, nav, table, figcaption { font-family: system-ui, "Helvetica Neue", Arial, sans-serif; line-height: 1.25 }
+  font: 1.05rem/1.6 Charter, "Bitstream Charter", "Iowan Old Style", Georgia, serif;
+  overflow-wrap: break-word }
+h1, h2, h3, nav, table { font-family: system-ui, "Helvetica Neue", Arial, sans-serif; line-height: 1.25 }
 h1 { font-size: 1.8rem } h2 { font-size: 1.35rem; margin-top: 2.2rem } h3 { font-size: 1.1rem }
 a { color: #0b5394 } .anchor-link { visibility: hidden; margin-left: .4em; text-decoration: none }
 :is(h1, h2, h3):hover .anchor-link { visibility: visible }
 nav { display: flex; justify-content: space-between; gap: 1rem; font-size: .85rem; margin: 1rem 0 2rem }
 img, svg { max-width: 100%; height: auto }
 pre, code { font: .86rem/1.45 ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace }
-.highlight pre, .output_area pre { overflow-x: auto; padding: .6rem .8rem; margin: .6rem 0; border-radius: 4px }
+.highlight pre, .output_area pre { overflow-x: auto; padding: .6rem .8rem; margin: .6rem 0 }
 .highlight pre { background: #f6f6f4 } .output_area pre { background: none; border-left: 2px solid #ddd }
 .output_stderr pre, .output_error pre { border-left-color: #d55e00 } .prompt { display: none }
 blockquote { border-left: 3px solid #ccc; margin-left: 0; padding-left: 1rem; color: #333 }
 table { border-collapse: collapse; font-size: .88rem } th, td { padding: .25rem .7rem; text-align: left }
 thead tr { border-bottom: 1px solid #888 } tbody tr { border-bottom: 1px solid #e5e5e5 }
-.equation { display: flex; align-items: center; margin: 1rem 0; overflow-x: auto }
-.equation math { flex: 1 } math { font-size: 1.05em } .number { color: #444 }
+.equation { display: flex; align-items: center; margin: .7rem 0; padding: .3rem 0; overflow: auto hidden }
+.equation math { flex: 1 } .number { color: #444 }
+math { font-family: "STIX Two Math", "Cambria Math", "Latin Modern Math", math }
 [mathvariant="bold"], [mathvariant="bold-italic"] { font-weight: bold }
 """.strip()
 
 
 class _Renderer(IPythonRenderer):
-    """Markdown as Jupyter reads it, with the equations drawn, and links to notebooks leading to their pages."""
+    """Markdown as Jupyter reads it, with equations drawn, and links to notebooks leading to their pages."""
 
     def block_math(self, body: str) -> str:
         return mathml(body, block=True)
@@ -77,7 +81,7 @@ def page(notebook: NotebookNode, folder: Path, before: str = "", after: str = ""
     Raises:
         TextureError: an equation cannot be drawn, or the page would load something from the network.
     """
-    quiet = _without_widgets(notebook)
+    quiet = without_widgets(notebook)
     exporter = _Exporter(template_name="basic")
     body, _ = exporter.from_notebook_node(quiet, resources={"metadata": {"path": str(folder)}})
     body = _embed_figures(body, folder)
@@ -96,30 +100,23 @@ def contents(pages: Sequence[tuple[str, str]]) -> str:
     return _document("Contents", f"<h1>Contents</h1><ol start='0'>{items}</ol>")
 
 
-def title(notebook: NotebookNode) -> str:
-    """The first heading of a notebook."""
-    for cell in notebook.cells:
-        found = re.search(r"^#+\s*(.+)$", cell.source, re.MULTILINE) if cell.cell_type == "markdown" else None
-        if found:
-            return re.sub(r"[*_`]", "", found[1]).strip()
-    return "Untitled"
-
-
-def check_equations(notebook: NotebookNode) -> None:
+def check_equations(notebook: dict[str, Any]) -> None:
     """Draw every equation once, in no time, so that a mistake is told before an hour of computing.
 
     Raises:
         TextureError: one cannot be drawn.
     """
-    for cell in notebook.cells:
-        if cell.cell_type == "markdown":
-            MarkdownWithMath(renderer=_Renderer(escape=False)).render(cell.source)
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "markdown":
+            MarkdownWithMath(renderer=_Renderer(escape=False)).render(cell["source"])
 
 
 def outside_resources(html: str) -> list[str]:
     """What a browser would fetch from elsewhere while showing this page; links to follow are not meant."""
     tags = re.findall(r"<(?:script|img|link|iframe|source|video|audio|object|embed|use)\b[^>]*>", html, re.I)
-    found = [t for t in tags if re.search(r"""\b(?:src|href|data|srcset)\s*=\s*["']?\s*(?:https?:)?//""", t, re.I)]
+    found = [
+        t for t in tags if re.search(r"""\b(?:src|href|data|srcset)\s*=\s*["']?\s*(?:https?:)?//""", t, re.I)
+    ]
     for block in re.findall(r"<(?:style|script)\b[^>]*>(.*?)</(?:style|script)>", html, re.I | re.S):
         found += re.findall(r"""(?:@import|url\(|import\s*\(?|from)\s*["']?(?:https?:)?//[^"')\s]+""", block)
     return found
@@ -138,7 +135,7 @@ def _document(name: str, body: str) -> str:
     return html
 
 
-def _without_widgets(notebook: NotebookNode) -> NotebookNode:
+def without_widgets(notebook: NotebookNode) -> NotebookNode:
     """A widget needs a kernel: what else the output holds is shown, else a sentence says where to find it."""
     copy = NotebookNode(notebook)
     copy.cells = [NotebookNode(cell) for cell in notebook.cells]
@@ -159,14 +156,15 @@ def _without_widgets(notebook: NotebookNode) -> NotebookNode:
 
 
 def _embed_figures(body: str, folder: Path) -> str:
-    """Pictures that a notebook shows from ../figures: nbconvert embeds none from outside the notebook's folder."""
-    from base64 import b64encode
+    """Pictures from outside the notebook's folder (../figures), which nbconvert leaves as links."""
 
     def embed(found: re.Match[str]) -> str:
         path = folder / found[2]
         if "://" in found[2] or found[2].startswith("data:") or not path.is_file():
             return found[0]
-        return f"{found[1]}data:image/{path.suffix[1:]};base64,{b64encode(path.read_bytes()).decode()}{found[3]}"
+        return (
+            f"{found[1]}data:image/{path.suffix[1:]};base64,{b64encode(path.read_bytes()).decode()}{found[3]}"
+        )
 
     return re.sub(r"""(<img\b[^>]*?\bsrc=["'])([^"']+)(["'])""", embed, body)
 

@@ -1,0 +1,15 @@
+"""figures/manifest.json: one row a figure, saying how it was made."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+def add(folder: Path, rows: dict[str, dict[str, Any]]) -> None:
+    """Merge rows, by figure's name, into the folder's manifest.json."""
+    path = folder / "manifest.json"
+    known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    text = json.dumps(dict(sorted((known | rows).items())), indent=1, ensure_ascii=False)
+    part = path.with_suffix(".part")
+    part.write_text(text + "\n", encoding="utf-8")
+    part.replace(path)

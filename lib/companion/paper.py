@@ -1,0 +1,35 @@
+"""The paper profile's first two steps: filter your photographs, train on them in full."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from lib.companion.run import Settings
+from lib.errors import TextureError
+
+
+def model_path(root: Path) -> Path:
+    """Where the model trained by the paper profile lies."""
+    return root / "runs" / "paper"
+
+
+def steps(settings: Settings) -> list[list[str]]:
+    """The commands, in order; each continues where it was interrupted and is quick when all is done."""
+    patches = settings.root / "data" / "patches"
+    model, device = str(model_path(settings.root)), settings.device
+    python = [sys.executable, "-m", "lib"]
+    return [
+        [*python, "filter", settings.data, "--out", str(patches)],
+        [*python, "train", "--config", "paper", "--data", str(patches), "--out", model, "--device", device],
+    ]
+
+
+def prepare(settings: Settings) -> None:
+    """Run the steps.
+
+    Raises:
+        TextureError: one of them failed; its own words are above.
+    """
+    for step in steps(settings):
+        if subprocess.run(step, cwd=settings.root, check=False).returncode:
+            raise TextureError(f"`{' '.join(step[1:4])} ...` failed; the same command goes on where it was")

@@ -1,0 +1,100 @@
+"""What all tests share: the order (slow end-to-end tests last), and a small series of notebooks to run."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
+
+
+def write_notebook(path: Path, cells: Sequence[str], figures: Sequence[str] = ()) -> None:
+    """A notebook from strings: those that start with "# " and a capital are prose, the rest is code."""
+    rows: list[dict[str, Any]] = []
+    parameters = 'profile = "laptop"\ndata = ""\ndevice = "cpu"'
+    for i, source in enumerate([cells[0], parameters, *cells[1:]]):
+        tags = {"tags": ["parameters"]} if source == parameters else {}
+        row = {"id": f"cell-{i}", "metadata": tags, "source": source}
+        if source.startswith("# ") and source[2].isupper():
+            rows.append({**row, "cell_type": "markdown"})
+        else:
+            rows.append({**row, "cell_type": "code", "execution_count": None, "outputs": []})
+    metadata = {
+        "companion": {"figures": list(figures)},
+        "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"cells": rows, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}))
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> Path:
+    """A clone in a folder with a space: the real runner, two toy rooms, a notebook for each."""
+    root = tmp_path / "a clone"
+    (root / "lib").mkdir(parents=True)
+    shutil.copytree(ROOT / "lib" / "companion", root / "lib" / "companion")
+    for name in ("__main__.py", "errors.py"):
+        shutil.copy(ROOT / "lib" / name, root / "lib" / name)
+    (root / "lib" / "__init__.py").write_text('ROOMS = {"far": "lib.far:value"}\n')
+    (root / "lib" / "near.py").write_text("value = 1\n")
+    (root / "lib" / "far.py").write_text("value = 2\n")
+    (root / "environment.yml").write_text((ROOT / "environment.yml").read_text())
+    save = "figures.save(figures.show_images([[[value / 3]]], scale=8), {!r}, alt='One grey')"
+    start = "from lib.companion import figures\nfigures.use_style()"
+    write_notebook(
+        root / "notebooks" / "00_near.ipynb",
+        [
+            "# Near\n\n$$f(x) = \\mu \\tag{1}$$",
+            "from lib.near import value",
+            start,
+            save.format("near_figure"),
+        ],
+        ["near_figure"],
+    )
+    write_notebook(
+        root / "notebooks" / "01_far.ipynb",
+        [
+            "# Far",
+            'own = {"smoke": {"n": 1}, "laptop": {"n": 2}}[profile]',
+            "from lib.far import value",
+            start,
+            save.format("far_figure"),
+            "print(own, profile)",
+        ],
+        ["far_figure"],
+    )
+    return root
+
+
+@pytest.fixture
+def companion(toy: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`python -m lib ...` in the toy repository."""
+
+    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "lib", *arguments],
+            cwd=toy,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+            env=clean_environment(),
+        )
+
+    return call
+
+
+def clean_environment() -> dict[str, str]:
+    """A wide terminal, and nothing of the run that the tests themselves may be in."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("TEXTURES_") and k != "PYTHONPATH"}
+    return kept | {"COLUMNS": "200", "NO_COLOR": "1", "OMP_NUM_THREADS": "1"}

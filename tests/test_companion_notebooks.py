@@ -1,0 +1,92 @@
+"""The committed notebooks: executed, sound, and small; and the whole series run from an empty folder."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from lib.companion import html
+from lib.companion.series import find, read, source_sha256
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+@each
+def test_outputs_belong_to_the_sources_beside_them(path: Path) -> None:
+    node = read(path)
+    executed = node["metadata"]["companion"].get("executed", {})
+    assert executed.get("source_sha256") == source_sha256(node), "run ./run_all.sh --update"
+    assert executed["profile"] == "laptop"
+    code = [cell for cell in node["cells"] if cell["cell_type"] == "code"]
+    assert all(cell["execution_count"] for cell in code)
+    assert not any(output["output_type"] == "error" for cell in code for output in cell["outputs"])
+
+
+@each
+def test_every_picture_has_words(path: Path) -> None:
+    for cell in read(path)["cells"]:
+        for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}):
+                assert output["metadata"].get("image/png", {}).get("alt"), "".join(cell["source"])
+
+
+@each
+def test_a_notebook_is_prose_first(path: Path) -> None:
+    nbformat.validate(nbformat.read(path, as_version=4))
+    node = read(path)
+    html.check_equations(node)
+    assert node["cells"][0]["cell_type"] == "markdown"
+    assert node["cells"][0]["source"].startswith("# ")
+    links = re.findall(r"\]\(([^):#]+)(?:#[^)]*)?\)", "\n".join(c["source"] for c in node["cells"]))
+    for link in links:
+        assert (path.parent / link).exists(), link
+
+
+def test_the_notebooks_read_on_a_forge() -> None:
+    assert sum(path.stat().st_size for path in NOTEBOOKS) <= 15e6
+
+
+def test_every_declared_figure_is_committed_as_it_was_made() -> None:
+    import hashlib
+    import json
+
+    rows = json.loads((ROOT / "figures" / "manifest.json").read_text())
+    declared = {name: n.stem for n in find(ROOT / "notebooks") for name in n.figures}
+    assert {name: row["notebook"] for name, row in rows.items()} == declared
+    for name, row in rows.items():
+        path = ROOT / "figures" / f"{name}.png"
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == row["sha256"], name
+        assert row["alt"], name
+
+
+@pytest.mark.last
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a git checkout")
+def test_the_series_runs_from_an_empty_folder(tmp_path: Path) -> None:
+    """What is committed, unpacked in a folder with a space, needs nothing else that lies around here."""
+    clone = tmp_path / "a clone"
+    subprocess.run(["git", "clone", "--quiet", "--no-hardlinks", str(ROOT), str(clone)], check=True)
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"COLUMNS": "200"}
+    done = subprocess.run(
+        [sys.executable, "-m", "lib", "run", "--profile", "smoke"],
+        cwd=clone,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    made = {path.stem for path in (clone / ".cache" / "smoke" / "figures").glob("*.png")}
+    assert made == {name for n in find(clone / "notebooks") for name in n.figures}
+    for page in (clone / ".cache" / "smoke" / "site").glob("*.html"):
+        assert html.outside_resources(page.read_text()) == []
+    status = subprocess.run(
+        ["git", "status", "--porcelain"], cwd=clone, capture_output=True, text=True, check=True
+    )
+    assert status.stdout == ""  # nothing is left where it would be committed
