@@ -115,13 +115,11 @@ def check_image(x: torch.Tensor, name: str = "the image") -> torch.Tensor:
     """What a user handed in as one image, as float32 [1, 3, H, W].
 
     Accepts [3, H, W] or [1, 3, H, W], any floating-point type, pixels in [0, 1], at least 32 on each side.
-    Raises TextureError for anything else, calling the image by `name`: one in [0, 255] or [-1, 1] is a mistake
-    worth hearing of, so nothing is rescaled in silence.
+    Raises TextureError for anything else, calling the image by `name`: one in [0, 255] or [-1, 1] is a
+    mistake worth hearing of, so nothing is rescaled in silence.
     """
     if not isinstance(x, torch.Tensor):
-        raise TextureError(
-            f"{name} is a {type(x).__name__}, not a tensor; read a file with lib.read_image."
-        )
+        raise TextureError(f"{name} is a {type(x).__name__}, not a tensor; read a file with lib.read_image.")
     if x.ndim == 3:
         x = x[None]
     shape = list(x.shape)
@@ -155,8 +153,8 @@ def check_image(x: torch.Tensor, name: str = "the image") -> torch.Tensor:
 def exemplar(name: str) -> torch.Tensor:
     """One of nine textures of the materials in the paper's figures, float32 [3, H, W], at least 512 a side.
 
-    Names are in EXEMPLARS, authors and licences in lib/exemplars/LICENCES.tsv. Raises TextureError for another
-    name.
+    Names are in EXEMPLARS, authors and licences in lib/exemplars/LICENCES.tsv. Raises TextureError for
+    another name.
     """
     if name not in EXEMPLARS:
         raise TextureError(f"there is no exemplar {name!r}; choose one of {', '.join(EXEMPLARS)}.")
