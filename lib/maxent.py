@@ -155,7 +155,7 @@ def space_of(f: Tensor, pixels: int) -> Space:
 class Counted:
     """All binary images of a size, counted by `neighbour_statistics` and by their first row.
 
-    `by_row` [n,2^W] counts the images with statistics space.f[k] whose first row is r, read as a binary number.
+    by_row[k, r], [n,2^W], counts the images of statistics space.f[k] whose first row is r as a binary number.
     """
 
     space: Space
@@ -166,7 +166,7 @@ class Counted:
         return (self.space.probability(lam) / self.space.count) @ self.by_row
 
     def microcanonical(self, mu: Tensor) -> tuple[Tensor, Tensor]:
-        """The uniform law on images with f = mu exactly: its entropy, and how its first row is spread [2^W]."""
+        """Entropy of the uniform law on images with f = mu exactly, and their first row's spread [2^W]."""
         (match,) = torch.where((self.space.f - mu).abs().amax(1) < 1e-9)
         if len(match) != 1:
             size = self.space.pixels
