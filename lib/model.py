@@ -1,0 +1,40 @@
+"""A trained model: statistics f_theta and multipliers lambda_phi, with the card that says what they are."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from lib import multipliers as lambda_phi
+from lib.statistics.learned import DEFAULT, Architecture, LearnedStatistics
+
+CHECKPOINTS = Path(__file__).parent / "checkpoints"
+
+
+class Model(nn.Module):
+    """f and lambda: p(x) = exp[-N lam.f(x)] / Z (Eq. 2) with lam = lambda_phi(x0, sigma) for the texture of x0.
+
+    `statistics` maps [B,3,H,W] to [B,512]; `multipliers(x, sigma)` gives lam [B,512]; `card` tells, in Markdown,
+    what the weights were trained on, how, and how well.
+    """
+
+    def __init__(self, architecture: Architecture = DEFAULT, name: str = "untrained", card: str = "") -> None:
+        super().__init__()
+        self.name, self.card, self.architecture = name, card, architecture
+        self.statistics = LearnedStatistics(architecture)
+        self.lambda_phi = lambda_phi.Multipliers(architecture.dim)
+
+    @property
+    def dim(self) -> int:
+        """Number of statistics."""
+        return self.statistics.dim
+
+    def multipliers(self, x: Tensor, sigma: Tensor | float) -> Tensor:
+        """lambda_phi(x, sigma) (Eq. 4): x [B,3,H,W] in [0,1], sigma [B] or a number in pixel units -> [B,512]."""
+        sigma = lambda_phi.as_sigma(sigma, x)
+        with torch.no_grad():
+            mu = self.statistics(x)
+        return lambda_phi.multipliers(self.lambda_phi, self.statistics, x, mu, sigma)
+
+    def __repr__(self) -> str:
+        return f"Model {self.name!r}: p(x) = exp[-N lam.f(x)] / Z, f: image -> R^{self.dim}"

@@ -1,0 +1,150 @@
+"""f_theta: the learned statistics, spatial averages of what a U-Net reads in an image (Ronneberger et al. 2015).
+
+f_k(y) = mean over pixels of phi_k(y), phi_k a read-out of the U-Net's decoder. Two configurations:
+
+    paper      512 linear read-outs of the last layer, nothing built in (Zhao & Simoncelli);
+    default    133 fixed autocovariances (see quadratic.py) and 379 products of two linear read-outs, taken at
+               every scale of the decoder. Products make energies that can be quadratic from the first step; a
+               read-out at scale s costs 4^-s of one at full resolution and averages larger shapes.
+
+The network sees y alone, not sigma. Every convolution is periodic, so that f knows no border: shift the image
+round by a multiple of the coarsest pixel and f does not change. It is smooth (SiLU), since training needs its
+second derivative, and needs no image size in particular.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lib.statistics.quadratic import Quadratic
+
+DETAIL = 0.1  # pixel units: contrast at which the input's detail channels turn from linear to logarithmic
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Widths and depths by scale, finest first; `readouts` says how many statistics each decoder scale gives."""
+
+    channels: tuple[int, ...] = (32, 48, 64, 96, 128)
+    blocks: tuple[int, ...] = (1, 1, 2, 2, 2)
+    readouts: tuple[int, ...] = (96, 112, 96, 51, 24)
+    quadratic: bool = True  # products of read-outs and the built-in autocovariances; False: linear read-outs alone
+
+    @property
+    def dim(self) -> int:
+        """Number of statistics."""
+        return sum(self.readouts) + (Quadratic.dim if self.quadratic else 0)
+
+
+DEFAULT = Architecture()
+PAPER = Architecture(readouts=(512, 0, 0, 0, 0), quadratic=False)
+
+
+def convolve(x: Tensor, conv: nn.Conv2d) -> Tensor:
+    """A periodic convolution: x [B,C,H,W] -> [B,C',H,W], the kernel's margin taken from the opposite edge."""
+    margin = conv.kernel_size[0] // 2
+    return F.conv2d(F.pad(x, (margin,) * 4, mode="circular") if margin else x, conv.weight, conv.bias)
+
+
+def normalise(h: Tensor) -> Tensor:
+    """Divide each pixel's features by their root mean square: contrast leaves, shape stays. [B,C,H,W]"""
+    return h * torch.rsqrt(h.square().mean(1, keepdim=True) + 1e-3)
+
+
+class Block(nn.Module):
+    """h + W2 silu(W1 normalise(h)), W1 3x3 periodic, W2 1x1 and small at first."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.spatial = nn.Conv2d(channels, channels, 3)
+        self.mix = nn.Conv2d(channels, channels, 1)
+        nn.init.normal_(self.mix.weight, std=0.5 / channels**0.5)
+
+    def forward(self, h: Tensor) -> Tensor:
+        return h + self.mix(F.silu(convolve(normalise(h), self.spatial)))
+
+
+class UNet(nn.Module):
+    """From y [B,3,H,W] to the densities phi_k, one tensor a scale [B,readouts[s],H/2^s,W/2^s]."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        a, channels = architecture, architecture.channels
+        self.architecture = a
+        self.stem = nn.Conv2d(6, channels[0], 5)
+        scales = range(len(channels))
+        self.encoder = nn.ModuleList(nn.Sequential(*(Block(channels[s]) for _ in range(a.blocks[s]))) for s in scales)
+        self.decoder = nn.ModuleList(
+            nn.Sequential(*(Block(channels[s]) for _ in range(a.blocks[s]))) for s in scales[:-1]
+        )
+        self.down = nn.ModuleList(nn.Conv2d(channels[s], channels[s + 1], 2, stride=2) for s in scales[:-1])
+        self.up = nn.ModuleList(nn.Conv2d(channels[s + 1], channels[s], 1) for s in scales[:-1])
+        factors = 2 if a.quadratic else 1
+        self.read = nn.ModuleDict(
+            {str(s): nn.Conv2d(channels[s], factors * n, 1) for s, n in enumerate(a.readouts) if n}
+        )
+
+    def forward(self, y: Tensor) -> list[Tensor]:
+        h = convolve(conditioned(y), self.stem)
+        skips: list[Tensor] = []
+        for s, blocks in enumerate(self.encoder):
+            h = blocks(h)
+            if s < len(self.down):
+                skips.append(h)
+                h = self.down[s](_even(h))
+        densities = self._read(len(self.decoder), h)
+        for s in reversed(range(len(self.decoder))):
+            skip = skips[s]
+            wide = self.up[s](h).repeat_interleave(2, 2).repeat_interleave(2, 3)
+            h = self.decoder[s](skip + wide[..., : skip.shape[-2], : skip.shape[-1]])
+            densities = self._read(s, h) + densities
+        return densities
+
+    def _read(self, scale: int, h: Tensor) -> list[Tensor]:
+        if str(scale) not in self.read:
+            return []
+        out = self.read[str(scale)](normalise(h) if self.architecture.quadratic else h)
+        if not self.architecture.quadratic:
+            return [out]
+        left, right = out.chunk(2, 1)
+        return [left * right]
+
+
+def conditioned(y: Tensor) -> Tensor:
+    """y alone, made fit for a network at every noise level: [B,3,H,W] -> [B,6,H,W].
+
+    Three channels carry the colour, softly clipped; three the detail (y less its neighbours' mean) on a scale
+    that is linear for small contrasts and logarithmic for large ones.
+    """
+    around = F.avg_pool2d(F.pad(y, (2,) * 4, mode="circular"), 5, stride=1)
+    return torch.cat([torch.asinh(2 * (y - 0.5)), torch.asinh((y - around) / DETAIL)], 1)
+
+
+def _even(h: Tensor) -> Tensor:
+    """Continue odd heights and widths by one pixel from the opposite edge, so that halving loses none."""
+    odd = (0, h.shape[-1] % 2, 0, h.shape[-2] % 2)
+    return F.pad(h, odd, mode="circular") if any(odd) else h
+
+
+class LearnedStatistics(nn.Module):
+    """f_theta: [B,3,H,W] in [0,1] -> [B,512]; `dim`, `name` and `densities` beside it."""
+
+    def __init__(self, architecture: Architecture = DEFAULT) -> None:
+        super().__init__()
+        self.architecture, self.name, self.dim = architecture, "learned", architecture.dim
+        self.unet = UNet(architecture)
+        self.quadratic = Quadratic() if architecture.quadratic else None
+
+    def forward(self, y: Tensor) -> Tensor:
+        deep = self.deep(y)
+        return deep if self.quadratic is None else torch.cat([self.quadratic(y), deep], 1)
+
+    def deep(self, y: Tensor) -> Tensor:
+        """The statistics of the network alone, the last `sum(readouts)` of f: [B,3,H,W] -> [B,n]."""
+        return torch.cat([phi.float().mean((2, 3)) for phi in self.unet(y)], 1)
+
+    def densities(self, y: Tensor) -> list[Tensor]:
+        """phi_k, the maps whose spatial averages are the network's statistics, finest scale first."""
+        return self.unet(y)

@@ -1,0 +1,232 @@
+"""Autocovariances at five octaves: 133 statistics whose best multipliers have a closed form.
+
+With u = T(y - 1/2) in three opponent colours and u_s its low-pass copies (s binomial blurs, the s-th with its
+taps 2^s pixels apart; no decimation; all periodic), the statistics are the three means of u and, at each octave s,
+
+    mean over pixels of u_s,i(k) u_s,j(k + 2^s tau)
+
+for luminance with |tau| <= 2 (13 lags up to sign), each chroma with |tau| <= 1 (5), and the three pairs of
+colours at lag 0. The lags reach 32 pixels with 130 numbers, where a square window of lags would need thousands.
+
+For a Gaussian texture these energies are quadratic, so Eq. 4 is least squares in lam and is solved exactly: with
+A_k the (symmetric, shift-invariant) matrix of statistic k and y = x + sigma eps,
+
+    lam = argmin E|sum_k lam_k A_k (y - m) - eps|^2   =>   G lam = b,
+    G_kl = tr A_k A_l (S + sigma^2),   b_k = sigma tr A_k,
+
+all traces being sums over frequencies with S the spectrum of x. It is score matching (Hyvarinen 2005) for a
+Gaussian Markov random field, and plays the part of the reference measure of De Bortoli et al. (2021): what the
+network learns starts from the best Gaussian model instead of from nothing.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+OCTAVES = 5
+RIDGE = 1e-4  # of the normalised G: five octaves overlap, and a patch is a finite sample
+PAIRS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
+REACH = {(0, 0): 2, (1, 1): 1, (2, 2): 1}  # lags tau in units of the octave; other pairs at lag 0 only
+
+
+def half_plane(reach: int) -> list[tuple[int, int]]:
+    """Lags (i, j) with |i|, |j| <= reach, one of each pair +-tau: (2 reach + 1)^2 / 2 rounded up."""
+    return [(i, j) for i in range(reach + 1) for j in range(-reach, reach + 1) if i > 0 or j >= 0]
+
+
+LAGS = {pair: half_plane(REACH.get(pair, 0)) for pair in PAIRS}
+DIM = 3 + OCTAVES * sum(len(lags) for lags in LAGS.values())
+
+
+def opponent() -> Tensor:
+    """Orthonormal opponent colours: luminance, red - blue, and green against both. [3,3]"""
+    axes = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 2.0, -1.0]])
+    return axes / axes.norm(dim=1, keepdim=True)
+
+
+def blur(u: Tensor, octave: int) -> Tensor:
+    """The periodic binomial filter (1 4 6 4 1)/16 along both axes, taps 2^octave pixels apart: [B,3,H,W]."""
+    gap = 2**octave
+    for axis in (-2, -1):
+        near = u.roll(gap, axis) + u.roll(-gap, axis)
+        far = u.roll(2 * gap, axis) + u.roll(-2 * gap, axis)
+        u = (6 * u + 4 * near + far) / 16
+    return u
+
+
+class Quadratic(nn.Module):
+    """Means and multi-octave autocovariances (see the head of this file); `dim` = 133."""
+
+    name = "multi-octave autocovariance"
+    dim = DIM
+    colours: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("colours", opponent(), persistent=False)
+
+    def forward(self, y: Tensor) -> Tensor:
+        """f(y): [B,3,H,W] in [0,1] -> [B,133]."""
+        u = torch.einsum("ij,bjhw->bihw", self.colours, y - 0.5)
+        parts = [u.mean((2, 3))]
+        for octave in range(OCTAVES):
+            if octave:
+                u = blur(u, octave - 1)
+            parts.append(_lagged_products(u, 2**octave))
+        return torch.cat(parts, 1)
+
+    def predicted_noise(self, lam: Tensor, y: Tensor) -> Tensor:
+        """grad_y[N lam.f(y)] written out as a filter (the same numbers as by automatic differentiation).
+
+        lam [B,133], y [B,3,H,W] -> [B,3,H,W]; differentiable in lam.
+        """
+        height, width = y.shape[-2:]
+        u = torch.einsum("ij,bjhw->bihw", self.colours, y - 0.5)
+        U = torch.fft.rfft2(u)
+        filters = _filters(_atoms(height, width, y.device)[0], lam[:, 3:], (height, width // 2 + 1))
+        gradient = torch.fft.irfft2(torch.einsum("bijhw,bjhw->bihw", filters.to(U.dtype), U), s=(height, width))
+        return torch.einsum("ij,bihw->bjhw", self.colours, gradient + lam[:, :3, None, None])
+
+    def multipliers(self, x: Tensor, sigma: Tensor) -> Tensor:
+        """The least-squares lam of Eq. 4 for the Gaussian texture of x: x [B,3,H,W], sigma [B] -> [B,133]."""
+        with torch.no_grad():
+            x = x.float()
+            u = torch.einsum("ij,bjhw->bihw", self.colours, x - 0.5)
+            mean = u.mean((2, 3))
+            spectrum = real_spectrum(u - mean[:, :, None, None])
+            atoms = _atoms(x.shape[-2], x.shape[-1], x.device)
+            lam, at_zero = _solve(atoms, spectrum, sigma.float())
+            # grad of the quadratic part at constant m is A(0) m; the means take it away again
+            return torch.cat([-torch.einsum("bij,bj->bi", at_zero, mean.double()), lam], 1).float()
+
+
+def _lagged_products(u: Tensor, gap: int) -> Tensor:
+    products = []
+    for i, j in PAIRS:
+        for di, dj in LAGS[i, j]:
+            shifted = u[:, j].roll((-gap * di, -gap * dj), (1, 2)) if (di, dj) != (0, 0) else u[:, j]
+            products.append((u[:, i] * shifted).mean((1, 2)))
+    return torch.stack(products, 1)
+
+
+def real_spectrum(u: Tensor) -> Tensor:
+    """Re of the cross-spectrum of u [B,3,H,W] (zero mean) -> [B,3,3,H,W/2+1], trace summing to the energy.
+
+    Taken of the periodic component (Moisan 2011), so that opposite edges that do not meet leave no cross.
+    """
+    height, width = u.shape[-2:]
+    U = torch.fft.rfft2(u) - _smooth_component(u)
+    return torch.einsum("bihw,bjhw->bijhw", U, U.conj()).real / (height * width)
+
+
+def periodic_component(x: Tensor) -> Tensor:
+    """The periodic component of x [B,3,H,W] (Moisan 2011): x less a smooth image that carries its border jumps.
+
+    Statistics here are periodic; measured on this component of a photograph they do not see its frame.
+    """
+    return x - torch.fft.irfft2(_smooth_component(x), s=x.shape[-2:])
+
+
+def _smooth_component(u: Tensor) -> Tensor:
+    """FFT of the smooth part of the periodic-plus-smooth decomposition (Moisan 2011, eq. 11)."""
+    height, width = u.shape[-2:]
+    v = torch.zeros_like(u)
+    jump = u[..., -1, :] - u[..., 0, :]
+    v[..., 0, :] += jump
+    v[..., -1, :] -= jump
+    jump = u[..., :, -1] - u[..., :, 0]
+    v[..., :, 0] += jump
+    v[..., :, -1] -= jump
+    rows = torch.fft.fftfreq(height, device=u.device) * 2 * math.pi
+    columns = torch.fft.rfftfreq(width, device=u.device) * 2 * math.pi
+    laplacian = 2 * torch.cos(rows)[:, None] + 2 * torch.cos(columns)[None] - 4
+    laplacian[0, 0] = 1
+    smooth = torch.fft.rfft2(v) / laplacian
+    smooth[..., 0, 0] = 0
+    return smooth
+
+
+_ATOMS: dict[tuple[int, int, str], tuple[list[Tensor], Tensor, Tensor]] = {}
+
+
+def _atoms(height: int, width: int, device: torch.device) -> tuple[list[Tensor], Tensor, Tensor]:
+    """Spectra a_k(omega) of the matrices A_k by pair of colours, the weights of rfft's frequencies, and G at S = 1."""
+    key = (height, width, str(device))
+    if key not in _ATOMS:
+        w1 = torch.fft.fftfreq(height, dtype=torch.float64)[:, None] * 2 * math.pi
+        w2 = torch.fft.rfftfreq(width, dtype=torch.float64)[None] * 2 * math.pi
+        twice = torch.full((height, width // 2 + 1), 2.0, dtype=torch.float64)
+        twice[:, 0] = 1
+        if width % 2 == 0:
+            twice[:, -1] = 1
+        low, spectra = torch.ones_like(twice), {pair: [] for pair in PAIRS}  # type: ignore[var-annotated]
+        for octave in range(OCTAVES):
+            gap = 2**octave
+            for pair in PAIRS:
+                # d/du of u_i(k) u_j(k + tau) + the transpose: 2 cos on the diagonal, 1 off it
+                gain = 2.0 if pair[0] == pair[1] else 1.0
+                spectra[pair] += [gain * low**2 * torch.cos(gap * (i * w1 + j * w2)) for i, j in LAGS[pair]]
+            for w in (w1, w2):
+                low = low * (6 + 8 * torch.cos(gap * w) + 2 * torch.cos(2 * gap * w)) / 16
+        stacked = [torch.stack(spectra[pair]).flatten(1) for pair in PAIRS]
+        ones = torch.eye(3, dtype=torch.float64)[None, :, :, None].expand(1, 3, 3, twice.numel())
+        white = _gram(stacked, ones * twice.flatten())[0]
+        _ATOMS[key] = ([a.float().to(device) for a in stacked], twice.flatten().float().to(device), white.to(device))
+    return _ATOMS[key]
+
+
+def _basis(i: int, j: int) -> Tensor:
+    """Symmetric 3x3 matrix with ones at (i, j) and (j, i)."""
+    m = torch.zeros(3, 3)
+    m[i, j] = m[j, i] = 1
+    return m
+
+
+def _gram(atoms: list[Tensor], spectrum: Tensor) -> Tensor:
+    """G_kl = sum over omega of a_k a_l tr(C_k C_l S): spectrum [B,3,3,n] (weights included) -> [B,K,K]."""
+    rows = []
+    for a, p in zip(atoms, PAIRS, strict=True):
+        row = []
+        for b, q in zip(atoms, PAIRS, strict=True):
+            mix = (_basis(*p) @ _basis(*q)).to(spectrum)
+            weight = torch.einsum("ij,bjin->bn", mix, spectrum)
+            row.append(torch.einsum("kn,bn,ln->bkl", a, weight, b) if mix.any() else weight.new_zeros(
+                len(weight), len(a), len(b)))
+        rows.append(torch.cat(row, 2))
+    gram = torch.cat(rows, 1)
+    return (gram + gram.transpose(1, 2)) / 2
+
+
+def _order() -> Tensor:
+    """From `_atoms`' order (pair, octave, lag) to that of f (octave, pair, lag)."""
+    places, start = {}, 0
+    for pair in PAIRS:
+        for octave in range(OCTAVES):
+            places[octave, pair] = range(start, start + len(LAGS[pair]))
+            start += len(LAGS[pair])
+    return torch.tensor([k for octave in range(OCTAVES) for pair in PAIRS for k in places[octave, pair]])
+
+
+def _solve(atoms: tuple[list[Tensor], Tensor, Tensor], spectrum: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+    """G lam = b for each image; returns lam [B,130] in f's order and A(0) [B,3,3] (colour matrix at omega = 0)."""
+    spectra, weights, white = atoms
+    signal = _gram(spectra, spectrum.flatten(3) * weights).double()
+    gram = signal + sigma.double()[:, None, None] ** 2 * white
+    traces = torch.cat([a @ weights * _basis(*p).trace() for a, p in zip(spectra, PAIRS, strict=True)]).double()
+    size = gram.diagonal(dim1=1, dim2=2).clamp_min(1e-30).sqrt()
+    normal = gram / size[:, :, None] / size[:, None, :] + RIDGE * torch.eye(len(traces), device=gram.device)
+    lam = torch.linalg.solve(normal, (sigma.double()[:, None] * traces / size)[..., None])[..., 0] / size
+    lam = lam[:, _order().to(lam.device)]
+    at_zero = _filters([a[:, :1].double() for a in spectra], lam, (1, 1))[..., 0, 0]
+    return lam, at_zero
+
+
+def _filters(spectra: list[Tensor], lam: Tensor, shape: tuple[int, int]) -> Tensor:
+    """A(omega) = sum_k lam_k a_k(omega) C_k, what the quadratic energy multiplies u by: [B,3,3,*shape]."""
+    position = torch.argsort(_order()).to(lam.device)
+    lam, start, entries = lam[:, position], 0, {}
+    for a, (i, j) in zip(spectra, PAIRS, strict=True):
+        entries[i, j] = entries[j, i] = (lam[:, start : start + len(a)] @ a).unflatten(1, shape)
+        start += len(a)
+    return torch.stack([torch.stack([entries[i, j] for j in range(3)], 1) for i in range(3)], 1)
