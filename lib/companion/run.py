@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import os
 import re
 import shutil
@@ -304,6 +305,8 @@ def _papermill(
             return super().execute_managed_notebook(nb_man, *args, **options)
 
     papermill_engines.register("watched", Watched)
+    for name in ("asyncio", "papermill"):  # what they log when interrupted is said here, in a line
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     defaults = notebook.parameters
     with _environment(environment | _kernel_environment(settings.root)):
         try:
