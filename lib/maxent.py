@@ -211,3 +211,14 @@ def count_binary(height: int, width: int) -> Counted:
 def log10_fraction(space: Space, log_number: Tensor | float) -> float:
     """log10 of the share that exp(log_number) images have of all images in the space."""
     return (float(log_number) - float(space.count.sum().log())) / math.log(10)
+
+
+def parity_texture(rows: Tensor, columns: Tensor, odd: bool) -> Tensor:
+    """Binary images whose 2x2 blocks each have an even (or odd) number of ones (Julesz and others 1978).
+
+    rows [n,H] and columns [n,W] are coin flips, 0 or 1, which is what parity leaves free: -> [n,H,W]. Any two
+    or three pixels are then independent fair coins, as in white noise; the four of a block are not.
+    """
+    height, width = rows.shape[1], columns.shape[1]
+    flips = torch.outer(torch.arange(height), torch.arange(width)) % 2 if odd else torch.zeros(height, width)
+    return (rows[:, :, None] + columns[:, None, :] + flips) % 2

@@ -15,6 +15,7 @@ from lib.maxent import (
     log10_fraction,
     neighbour_statistics,
     newton,
+    parity_texture,
     same_moments,
     solve,
     space_of,
@@ -177,3 +178,18 @@ def test_fractions_of_all_images(space: Space) -> None:
 def test_a_value_that_no_image_has() -> None:
     with pytest.raises(TextureError, match=r"row of space\.f"):
         count_binary(3, 3).microcanonical(MU)
+
+
+@pytest.mark.parametrize("odd", [False, True])
+def test_parity_textures_differ_from_noise_in_fourth_order_alone(odd: bool) -> None:
+    """Over all 2^8 flips of a 4x4 image, as exact averages of pixels written as -1 and 1."""
+    flips = list_images(1, 8)[:, 0]
+    x = 2 * parity_texture(flips[:, :4], flips[:, 4:], odd) - 1
+    s = x.flatten(1)
+    torch.testing.assert_close(s.mean(0), torch.zeros_like(s[0]))
+    torch.testing.assert_close(s.T @ s / len(s), torch.eye(16, dtype=s.dtype))
+    third = torch.einsum("ni,nj,nk->ijk", s, s, s) / len(s)
+    distinct = [third[i, j, k] for i, j, k in itertools.combinations(range(16), 3)]
+    assert float(torch.stack(distinct).abs().max()) == 0
+    blocks = x[:, 1:, 1:] * x[:, :-1, 1:] * x[:, 1:, :-1] * x[:, :-1, :-1]
+    assert bool((blocks == (-1 if odd else 1)).all())
