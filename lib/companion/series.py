@@ -51,8 +51,13 @@ class Notebook:
         """
         for cell in self.node["cells"]:
             if "parameters" in cell["metadata"].get("tags", []):
-                lines = [line for line in ast.parse(cell["source"]).body if isinstance(line, ast.Assign)]
-                return {ast.unparse(line.targets[0]): ast.literal_eval(line.value) for line in lines}
+                try:
+                    lines = [line for line in ast.parse(cell["source"]).body if isinstance(line, ast.Assign)]
+                    return {ast.unparse(line.targets[0]): ast.literal_eval(line.value) for line in lines}
+                except (SyntaxError, ValueError) as error:
+                    raise TextureError(
+                        f"{self.path}: a parameter is a plain name = value; {error}"
+                    ) from error
         raise TextureError(f"{self.path} has no cell tagged 'parameters'; give one to its first code cell")
 
     def settings(self, profile: str) -> dict[str, Any]:
