@@ -161,6 +161,20 @@ def test_samples_have_the_mean_and_covariance(texture: GaussianTexture) -> None:
     assert float(deviation.square().mean()) == pytest.approx(1, abs=0.5)
 
 
+def test_the_expected_loss_is_what_samples_cost(texture: GaussianTexture) -> None:
+    """Against the trace of the posterior covariance, and 500 samples."""
+    covariance = covariance_matrix(texture, HEIGHT, WIDTH)
+    noisy_covariance = covariance + SIGMA**2 * torch.eye(len(covariance), dtype=torch.float64)
+    posterior = covariance - covariance @ torch.linalg.solve(noisy_covariance, covariance)
+    expected = texture.expected_loss(HEIGHT, WIDTH, SIGMA)[0]
+    torch.testing.assert_close(expected, posterior.trace() / len(covariance) / SIGMA**2)
+    clean = texture.sample(HEIGHT, WIDTH, n=500, seed=8)
+    epsilon = torch.randn(clean.shape, generator=torch.Generator().manual_seed(9))
+    losses = (texture.predicted_noise(clean + SIGMA * epsilon, SIGMA) - epsilon).square().mean((1, 2, 3))
+    deviation = float(losses.std()) / math.sqrt(len(losses))
+    assert float(losses.mean()) == pytest.approx(float(expected), abs=4 * deviation)
+
+
 def test_samples_depend_on_seed_and_index_alone(texture: GaussianTexture) -> None:
     three = texture.sample(7, 10, n=3, seed=5)
     assert torch.equal(three, texture.sample(7, 10, n=5, seed=5)[:3])

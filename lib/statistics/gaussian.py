@@ -131,6 +131,15 @@ class GaussianTexture:
             often[-1] = 1
         return 0.5 * (often * (2 * math.pi * math.e * variances).log().sum(-1)).sum((1, 2))
 
+    def expected_loss(self, height: int, width: int, sigma: Tensor | float) -> Tensor:
+        """E|eps_hat - eps|^2 a pixel and channel (Eq. 4) over this texture's own images and the noise -> [B].
+
+        With P = (S + sigma^2)^-1 as a kernel it is 1 - sigma^2 mean P_ii(0), or 1 - 2 sigma mean lam_ii(0).
+        """
+        inverse = torch.linalg.inv(self._noisy_spectrum(height, width, sigma))
+        kernel = torch.fft.irfft2(inverse.diagonal(dim1=3, dim2=4).mean(-1), s=(height, width))
+        return 1 - _levels(sigma, self.mean) ** 2 * kernel[:, 0, 0]
+
     def multipliers(self, height: int, width: int, sigma: Tensor | float) -> Tensor:
         """lam [B,dim] for f = `Autocovariance(height, width)`: N lam.f(y) is the energy, but for a constant.
 
