@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from lib.statistics.learned import LearnedStatistics
 
 DETAIL_VARIANCE = 0.003  # pixel units squared
+OUTPUT_SCALE = 2e-4  # an output of order one must move eps_hat by less than one: f's gradients are in the hundreds
 MU_SCALE = 0.3  # f(x) enters the head as asinh(f / MU_SCALE), of order one for most statistics
 
 
@@ -88,8 +89,8 @@ class Multipliers(nn.Module):
 
 
 def sigma_scale(sigma: Tensor) -> Tensor:
-    """sigma / (sigma^2 + variance of fine detail), how a Gaussian's multipliers depend on sigma: [B] -> [B,1]."""
-    return (sigma / (sigma**2 + DETAIL_VARIANCE))[:, None]
+    """How a Gaussian's multipliers depend on sigma, sigma / (sigma^2 + variance of detail), scaled: [B] -> [B,1]."""
+    return (OUTPUT_SCALE * sigma / (sigma**2 + DETAIL_VARIANCE))[:, None]
 
 
 def multipliers(net: Multipliers, f: LearnedStatistics, x: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:

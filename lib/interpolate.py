@@ -1,0 +1,81 @@
+"""Between two textures: straight lines in mu or in lambda (Eq. 5).
+
+    mu_i = (N - i)/N f(x_a) + i/N f(x_b), i = 0..N,   and lambda_i(sigma) likewise.
+
+Matching draws from mu_i, diffusion from lambda_i. Every image of a line starts from the same noise, so that what
+changes along the line is the texture.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from lib.errors import TextureError
+from lib.images import check_image
+from lib.model import Model
+from lib.samplers.diffuse import STEPS, diffuse_multipliers, schedule
+from lib.samplers.match import STEPS as MATCH_STEPS
+from lib.samplers.match import Targets, blend, canvas, match_targets
+from lib.samplers.step import Step, checked_count, checked_size, white_noise
+
+SPACES = ("mu", "lambda")
+
+
+def between_steps(
+    model: Model,
+    xa: Tensor,
+    xb: Tensor,
+    t: float,
+    space: str = "mu",
+    seed: int = 0,
+    size: int | tuple[int, int] | None = None,
+    steps: int | None = None,
+) -> Iterator[Step]:
+    """One point of the line, t = 0 at xa and 1 at xb, one record a step: images [1,3,H,W], xa's size by default."""
+    xa, xb = check_image(xa, "xa"), check_image(xb, "xb")
+    if space not in SPACES:
+        raise TextureError(f"no space {space!r}; known are {', '.join(SPACES)}")
+    if not 0 <= t <= 1:
+        raise TextureError(f"t is {t}; it runs from 0 (xa) to 1 (xb)")
+    checked_count("seed", seed, 0)
+    height, width = checked_size(size, xa)
+    h, w = canvas(height, width, False)
+    if space == "mu":
+        targets = blend(Targets.of(model, xa), Targets.of(model, xb), t)
+        records = match_targets(model, targets, white_noise(1, h, w, seed), steps or MATCH_STEPS)
+    else:
+        levels = steps or STEPS
+        with torch.no_grad():
+            lam_a, lam_b = schedule(model, xa, levels), schedule(model, xb, levels)
+        mean = torch.lerp(xa.mean((2, 3), keepdim=True), xb.mean((2, 3), keepdim=True), t)
+        records = diffuse_multipliers(
+            model,
+            lambda sigma: torch.lerp(lam_a(sigma), lam_b(sigma), t),
+            mean,
+            lambda k: white_noise(1, h, w, seed, k),
+            levels,
+        )
+    for record in records:
+        yield Step(record.image[..., :height, :width], record.loss, record.step, record.steps)
+
+
+def interpolate_steps(
+    model: Model, xa: Tensor, xb: Tensor, steps: int = 6, space: str = "mu", seed: int = 0
+) -> Iterator[Step]:
+    """`interpolate`, one record a finished image: `image` [1,3,H,W], `step` of `steps` + 1."""
+    checked_count("steps", steps)
+    for i in range(steps + 1):
+        for record in between_steps(model, xa, xb, i / steps, space, seed):
+            pass
+        yield Step(record.image, record.loss, i + 1, steps + 1)
+
+
+def interpolate(
+    model: Model, xa: Tensor, xb: Tensor, steps: int = 6, space: str = "mu", seed: int = 0
+) -> Tensor:
+    """steps + 1 textures from xa's to xb's [steps+1,3,H,W], at xa's size; space "mu" (matching) or "lambda" (diffusion).
+
+    xa, xb [3,H,W] in [0,1]. Raises TextureError for images that are none, another space, or a number out of range.
+    """
+    return torch.cat([record.image for record in interpolate_steps(model, xa, xb, steps, space, seed)])

@@ -1,0 +1,147 @@
+"""Statistics matching: min over x of |f(x) - f(x0)|^2, from noise, by L-BFGS (the microcanonical sampler).
+
+Two choices make it fast and scale-free, and change neither the model nor its minima of zero:
+
+- each statistic is measured in units of its spread over crops of the exemplar, so a mismatch of 1 is the distance
+  between two pieces of one texture;
+- x = m + S^(1/2) z is searched through z, with m and S the mean and smooth spectrum of the exemplar. z starts as
+  white noise, so x starts as a Gaussian texture, and a step moves every frequency in proportion to its size.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lib.images import check_image
+from lib.model import Model
+from lib.samplers.lbfgs import minimise
+from lib.samplers.step import Step, checked_count, checked_size, last, white_noise
+from lib.statistics.gaussian import GaussianTexture
+from lib.statistics.quadratic import periodic_component
+
+STEPS = 60
+LAG = 24  # pixels; the starting texture's autocovariance is cut off here
+FLOOR = 0.01  # of a statistic's size, added to its spread: nothing need match better than that
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What an exemplar asks for: `mu` and `spread` [1,d] for an image of the exemplar's size, and its Gaussian."""
+
+    mu: Tensor
+    spread: Tensor
+    gaussian: GaussianTexture
+
+    @torch.no_grad()
+    @classmethod
+    def of(cls, model: Model, x0: Tensor) -> "Targets":
+        """Measured on x0 [1,3,H,W]; f is periodic, so it is shown the periodic component of x0."""
+        x = periodic_component(x0)
+        mu = model.statistics(x)
+        height, width = x0.shape[-2:]
+        h, w = max(32, height // 2), max(32, width // 2)
+        crops = torch.cat([
+            x0[..., top : top + h, left : left + w]
+            for top in sorted({0, (height - h) // 2, height - h})
+            for left in sorted({0, (width - w) // 2, width - w})
+        ])  # fmt: skip
+        pieces = torch.cat([model.statistics(periodic_component(crop[None])) for crop in crops])
+        variance = (pieces - mu).square().mean(0, keepdim=True) * (h * w) / (height * width)
+        lag = min(LAG, min(height, width) // 2 - 1)
+        return cls(mu, (variance + (FLOOR * mu).square() + 1e-12).sqrt(), GaussianTexture.fit(x, lag))
+
+
+def blend(a: Targets, b: Targets, t: float) -> Targets:
+    """The straight line of Eq. 5 from mu_a (t = 0) to mu_b (t = 1), with spreads and spectra between."""
+    gaussian = GaussianTexture(
+        torch.lerp(a.gaussian.mean, b.gaussian.mean, t),
+        torch.lerp(*(_widest(g.covariance, a, b) for g in (a.gaussian, b.gaussian)), t),
+    )
+    return Targets(torch.lerp(a.mu, b.mu, t), torch.lerp(a.spread, b.spread, t), gaussian)
+
+
+def _widest(covariance: Tensor, a: Targets, b: Targets) -> Tensor:
+    """Pad a table of lags to the wider of two exemplars' tables."""
+    lags = max(t.gaussian.covariance.shape[-1] for t in (a, b))
+    margin = (lags - covariance.shape[-1]) // 2
+    return torch.nn.functional.pad(covariance, (margin,) * 4)
+
+
+def match_targets(
+    model: Model, targets: Targets, noise: Tensor, steps: int = STEPS, tileable: bool = True
+) -> Iterator[Step]:
+    """Match targets from white noise [n,3,H,W]; `loss` is the mean squared mismatch in spreads, per statistic."""
+    n, _, height, width = noise.shape
+    root = _root(targets.gaussian, height, width)
+    mean = targets.gaussian.mean.float()[:, :, None, None]
+
+    def image(z: Tensor) -> Tensor:
+        Z = torch.fft.rfft2(z.view(n, 3, height, width))
+        return mean + torch.fft.irfft2(torch.einsum("hwij,bjhw->bihw", root, Z), s=(height, width))
+
+    def objective(z: Tensor) -> tuple[Tensor, Tensor]:
+        z = z.detach().requires_grad_()
+        with torch.enable_grad():
+            x = image(z)
+            outside = (x - x.clamp(0, 1)).square().mean((1, 2, 3))
+            value = mismatch(model, targets, x) + 100 * outside
+            (gradient,) = torch.autograd.grad(value.sum(), z)
+        return value.detach(), gradient
+
+    for step, (z, value) in enumerate(minimise(objective, noise.flatten(1), steps), 1):
+        yield Step(image(z).clamp(0, 1), value.mean().item(), step, steps)
+
+
+def mismatch(model: Model, targets: Targets, x: Tensor) -> Tensor:
+    """Mean over statistics of ((f(x) - mu) / spread)^2: [n,3,H,W] -> [n]."""
+    return ((model.statistics(x) - targets.mu) / targets.spread).square().mean(1)
+
+
+def match_steps(
+    model: Model,
+    x0: Tensor,
+    n: int = 1,
+    size: int | tuple[int, int] | None = None,
+    seed: int = 0,
+    tileable: bool = False,
+    steps: int = STEPS,
+) -> Iterator[Step]:
+    """`match`, one record an iteration; arguments as there, and the number of iterations."""
+    x0 = check_image(x0, "x0")
+    checked_count("n", n), checked_count("seed", seed, 0), checked_count("steps", steps)
+    height, width = checked_size(size, x0)
+    noise = white_noise(n, *canvas(height, width, tileable), seed)
+    for record in match_targets(model, Targets.of(model, x0), noise, steps):
+        yield Step(record.image[..., :height, :width], record.loss, record.step, record.steps)
+
+
+def match(
+    model: Model,
+    x0: Tensor,
+    n: int = 1,
+    size: int | tuple[int, int] | None = None,
+    seed: int = 0,
+    tileable: bool = False,
+) -> Tensor:
+    """n new textures [n,3,H,W] with the statistics of x0 ([3,H,W] in [0,1]).
+
+    `size` is (height, width), one number for both, or None for x0's own. Sample i depends on (seed, i) alone.
+    `tileable` makes opposite edges meet; otherwise the texture is cut from a slightly larger one.
+
+    Raises TextureError for an x0 that is no image in [0,1] of at least 32x32, or a size, n or seed out of range.
+    """
+    return last(match_steps(model, x0, n, size, seed, tileable))
+
+
+def canvas(height: int, width: int, tileable: bool) -> tuple[int, int]:
+    """The torus to work on: the size itself to tile, else up to the next multiple of 16, which is cut back."""
+    return (height, width) if tileable else (-(-height // 16) * 16, -(-width // 16) * 16)
+
+
+def _root(gaussian: GaussianTexture, height: int, width: int) -> Tensor:
+    """Hermitian square root of the spectrum, no eigenvalue under one grey level squared: [H,W/2+1,3,3] complex."""
+    values, vectors = torch.linalg.eigh(gaussian.spectrum(height, width)[0])
+    root = (vectors * values.clamp_min(1 / 255**2).sqrt()[..., None, :]) @ vectors.mH
+    return root.to(torch.complex64)

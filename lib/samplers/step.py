@@ -1,0 +1,57 @@
+"""What a sampler yields: one record a step, so that a notebook, a progress bar and a widget each show what they like."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lib.errors import TextureError
+
+LARGEST = 4096  # pixels a side
+
+
+@dataclass(frozen=True)
+class Step:
+    """`image` [n,3,H,W] so far; `loss`, the mismatch or noise left (see the sampler); `step` of `steps`, from 1."""
+
+    image: Tensor
+    loss: float
+    step: int
+    steps: int
+
+
+def last(steps: Iterable[Step]) -> Tensor:
+    """Run a sampler to its end and return the final image [n,3,H,W]."""
+    record = None
+    for record in steps:  # noqa: B007
+        pass
+    if record is None:
+        raise TextureError("the sampler made no step; ask for at least one")
+    return record.image
+
+
+def white_noise(n: int, height: int, width: int, seed: int, stream: int = 0) -> Tensor:
+    """Standard normal noise [n,3,H,W]; image i is a function of (seed, i, stream) alone."""
+    images = []
+    for i in range(n):
+        generator = torch.Generator().manual_seed((seed * 1_000_003 + i) * 100_003 + stream)
+        images.append(torch.randn(3, height, width, generator=generator))
+    return torch.stack(images)
+
+
+def checked_size(size: int | tuple[int, int] | None, x0: Tensor) -> tuple[int, int]:
+    """(height, width) from what a user may give: None (the exemplar's own), one number, or two."""
+    if size is None:
+        return x0.shape[-2], x0.shape[-1]
+    pair = (size, size) if isinstance(size, int) else tuple(size)
+    if len(pair) != 2 or not all(isinstance(s, int) and 32 <= s <= LARGEST for s in pair):
+        raise TextureError(f"size {size!r} is not a number of pixels from 32 to {LARGEST}, or two: (height, width)")
+    return pair
+
+
+def checked_count(name: str, value: int, least: int = 1) -> int:
+    """A whole number of at least `least`, or an error that names it."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise TextureError(f"{name} is {value!r}; give a whole number of at least {least}")
+    return value

@@ -1,0 +1,120 @@
+"""Checkpoints: a safetensors file (float16 weights, the recipe in its header) and a card beside it.
+
+A checkpoint `name` is two files in one folder: `name.safetensors` and `name.md`. The header carries the
+architecture and the sha256 of the weights, so that a damaged or foreign file is refused before anything is computed.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from lib.errors import TextureError
+from lib.model import CHECKPOINTS, Model
+from lib.statistics.learned import Architecture
+
+FORMAT = "textures-1"
+
+
+def save(model: Model, path: Path, card: str, recipe: dict[str, Any]) -> Path:
+    """Write `path` (.safetensors) and its card (.md), each whole or not at all; returns the path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    weights = {k: v.detach().cpu().to(torch.float16).contiguous() for k, v in model.state_dict().items()}
+    header = {
+        "format": FORMAT,
+        "architecture": json.dumps(asdict(model.architecture)),
+        "recipe": json.dumps(recipe),
+        "sha256": digest(weights),
+    }
+    _atomic(path, lambda temporary: save_file(weights, temporary, metadata=header))
+    _atomic(path.with_suffix(".md"), lambda temporary: Path(temporary).write_text(card, encoding="utf-8"))
+    return path
+
+
+def load(name_or_path: str | Path = "default") -> Model:
+    """The model of a shipped name ("default", ...) or of a checkpoint's path, in evaluation mode, on the CPU.
+
+    Raises TextureError for a name nobody ships, and for a file that is missing, damaged, altered or foreign.
+    """
+    path = find(name_or_path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise TextureError(f"{path} is not a safetensors checkpoint or is damaged; get it again ({error})") from None
+    if header.get("format") != FORMAT:
+        raise TextureError(f"{path} was not written by this project (no {FORMAT!r} in its header); see README")
+    if header.get("sha256") != digest(weights):
+        raise TextureError(f"{path} does not match the sha256 in its header: it was altered; get it again")
+    card = path.with_suffix(".md")
+    shape = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(header["architecture"]).items()}
+    model = Model(Architecture(**shape), path.stem, card.read_text(encoding="utf-8") if card.exists() else "")
+    model.load_state_dict({key: value.float() for key, value in weights.items()})
+    return model.eval().requires_grad_(False)
+
+
+def recipe(name_or_path: str | Path = "default") -> dict[str, Any]:
+    """How a checkpoint was trained: data, steps, seconds, machine, losses by sigma (from the file's header)."""
+    with safe_open(find(name_or_path), framework="pt") as file:
+        return json.loads((file.metadata() or {}).get("recipe", "{}"))
+
+
+def find(name_or_path: str | Path) -> Path:
+    """The file behind a shipped name or a path."""
+    path = Path(name_or_path)
+    if path.suffix == ".safetensors":
+        if not path.is_file():
+            raise TextureError(f"{path} does not exist; check the path")
+        return path
+    shipped = {file.stem: file for file in sorted(CHECKPOINTS.glob("*.safetensors"))}
+    if str(name_or_path) not in shipped:
+        if path.is_file():
+            raise TextureError(f"{path} is not a .safetensors checkpoint; only these are read, never a pickle")
+        known = ", ".join(shipped) or "none yet: train one with python -m lib train"
+        raise TextureError(f"no model {str(name_or_path)!r}; shipped are: {known}")
+    return shipped[str(name_or_path)]
+
+
+def digest(weights: dict[str, Tensor]) -> str:
+    """sha256 over names, shapes and bytes of all tensors, in the order of their names."""
+    total = hashlib.sha256()
+    for key in sorted(weights):
+        total.update(f"{key}{tuple(weights[key].shape)}{weights[key].dtype}".encode())
+        total.update(weights[key].numpy().tobytes())
+    return total.hexdigest()
+
+
+def save_state(path: Path, state: dict[str, Any]) -> None:
+    """What resuming needs and shipping does not (optimiser, averages, step): a file of this machine's own."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _atomic(path, lambda temporary: torch.save(state, temporary))
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """The state `save_state` wrote; only tensors and plain values are read."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise TextureError(f"{path} cannot be resumed from; delete it to start anew ({error})") from None
+
+
+def _atomic(path: Path, write: Any) -> None:
+    """Write beside the target, then rename: an interruption leaves the old file or the new one."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    os.close(handle)
+    try:
+        write(temporary)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,149 @@
+"""Training f_theta and lambda_phi together (Eq. 4): one generator, one record a step.
+
+A step is a function of (seed, step) and of the weights: batch, noise levels and noise have generators of their own.
+So a run that was interrupted and resumed ends with the same weights as one that was not.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lib.errors import TextureError
+from lib.model import Model
+from lib.statistics.learned import DEFAULT, PAPER
+from lib.training import checkpoint
+from lib.training.batches import Crops
+from lib.training.loss import deep_loss, draw_sigma, loss
+
+CONFIGURATIONS = {"default": DEFAULT, "paper": PAPER}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that, with the data, decides the weights."""
+
+    configuration: str = "default"
+    steps: int = 6000
+    batch: int = 16
+    size: int = 64  # of the crops, in pixels
+    rate: float = 2e-3  # AdamW's, after 100 steps of warm-up; falls to zero over the last 40 %
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One training step: `loss` is Eq. 4's, weighted; `seconds` counts all sittings."""
+
+    step: int
+    steps: int
+    loss: float
+    gradient: float
+    seconds: float
+
+
+def rate(recipe: Recipe, step: int) -> float:
+    """Learning rate at a step: warm-up, constant, linear to zero."""
+    return recipe.rate * min(1.0, (step + 1) / 100, (recipe.steps - step) / (0.4 * recipe.steps))
+
+
+class Trainer:
+    """Model, its moving average, optimiser and step; `run` trains, `save` and `resume` are each other's inverse."""
+
+    def __init__(self, recipe: Recipe, crops: Crops, device: str = "cpu", compiled: bool = False) -> None:
+        if recipe.configuration not in CONFIGURATIONS:
+            raise TextureError(f"no configuration {recipe.configuration!r}; known are {', '.join(CONFIGURATIONS)}")
+        torch.manual_seed(recipe.seed)
+        self.recipe, self.crops, self.device = recipe, crops, torch.device(device)
+        self.model = Model(CONFIGURATIONS[recipe.configuration], recipe.configuration).to(self.device)
+        self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+        self.optimiser = torch.optim.AdamW(self.model.parameters(), recipe.rate, betas=(0.9, 0.99), weight_decay=0.01)
+        self.step, self.seconds = 0, 0.0
+        self.deep: Callable[..., Tensor] = deep_loss
+        if compiled:
+            self.deep = torch.compile(deep_loss, dynamic=False)
+            self._refuse_wrong_gradients()
+
+    def run(self, until: int | None = None) -> Iterator[Progress]:
+        """Train to step `until` (default: the recipe's last), yielding a record after each step."""
+        for _ in range(self.step, until or self.recipe.steps):
+            start = time.perf_counter()
+            for group in self.optimiser.param_groups:
+                group["lr"] = rate(self.recipe, self.step)
+            value = self.gradients(self.deep)
+            norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+            if not torch.isfinite(norm):
+                raise TextureError(f"the gradient is not finite at step {self.step + 1}; lower the rate and resume")
+            self.optimiser.step()
+            self.step += 1
+            self._average()
+            self.seconds += time.perf_counter() - start
+            yield Progress(self.step, self.recipe.steps, value.item(), norm.item(), self.seconds)
+
+    def gradients(self, deep: Callable[..., Tensor]) -> Tensor:
+        """Loss of this step's batch, its gradients in place: scalar."""
+        r = self.recipe
+        generator = torch.Generator().manual_seed(r.seed * 1_000_003 + self.step)
+        x = self.crops.batch(self.step, r.batch, r.size)
+        sigma, eps = draw_sigma(r.batch, generator), torch.randn(x.shape, generator=generator)
+        value = loss(self.model, x.to(self.device), sigma.to(self.device), eps.to(self.device), deep)
+        self.optimiser.zero_grad(set_to_none=True)
+        value.backward()
+        return value.detach()
+
+    def averaged(self) -> Model:
+        """A copy of the model with the moving average of its weights: what is validated, sampled and shipped."""
+        model = Model(self.model.architecture, self.model.name).to(self.device)
+        model.load_state_dict(self.average)
+        return model.eval().requires_grad_(False)
+
+    def save(self, path: Path) -> None:
+        """Everything that `resume` needs, in one file."""
+        checkpoint.save_state(path, {
+            "recipe": asdict(self.recipe), "step": self.step, "seconds": self.seconds, "average": self.average,
+            "model": self.model.state_dict(), "optimiser": self.optimiser.state_dict(),
+        })  # fmt: skip
+
+    def resume(self, path: Path) -> None:
+        """Go on from a saved state. The number of steps may differ from the state's; nothing else of the recipe."""
+        state = checkpoint.load_state(path)
+        free = ("steps", "size", "batch")
+        for key, value in asdict(self.recipe).items():
+            if key not in free and state["recipe"][key] != value:
+                raise TextureError(f"{path} was trained with {key} {state['recipe'][key]}, not {value}; use that")
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.average = {k: v.to(self.device) for k, v in state["average"].items()}
+        self.step, self.seconds = state["step"], state["seconds"]
+
+    def _average(self) -> None:
+        """Exponential moving average, its memory growing to a few hundred steps."""
+        keep = min(0.998, (1 + self.step) / (10 + self.step))
+        for key, value in self.model.state_dict().items():
+            if value.is_floating_point():
+                self.average[key].lerp_(value.detach(), 1 - keep)
+
+    def _refuse_wrong_gradients(self) -> None:
+        """Compiled and eager gradients on the first batch at the real shapes; below a cosine of 0.99, no training."""
+        cosine = gradient_cosine(self, self.deep)
+        if cosine < 0.99:
+            raise TextureError(f"compiled gradients are wrong here (cosine {cosine:.4f} to eager); use --no-compile")
+
+
+def gradient_cosine(trainer: Trainer, deep: Callable[..., Tensor]) -> float:
+    """Cosine between all gradients by `deep` and by the eager loss, lambda's output opened so that none is zero."""
+    kept: dict[str, Any] = {k: v.clone() for k, v in trainer.model.state_dict().items()}
+    torch.nn.init.normal_(trainer.model.lambda_phi.out.weight, std=1e-3)
+    vectors = []
+    for function in (deep_loss, deep):
+        trainer.gradients(function)
+        vectors.append(torch.cat([
+            p.grad.double().flatten() for p in trainer.model.parameters() if p.grad is not None
+        ]))  # fmt: skip
+    trainer.model.load_state_dict(kept)
+    trainer.optimiser.zero_grad(set_to_none=True)
+    return torch.nn.functional.cosine_similarity(vectors[0], vectors[1], dim=0).item()
