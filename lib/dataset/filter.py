@@ -1,0 +1,261 @@
+"""Sources -> tasks -> patches and manifest, on all cores or a cluster; may be interrupted at any time."""
+
+import multiprocessing
+import os
+import shutil
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from lib.dataset import shards
+from lib.dataset.criterion import LIMITS, SIDE, TEXT, Windows, score
+from lib.dataset.sources import Picture, Task, find_tasks
+from lib.errors import TextureError
+
+SCALES = 3  # a picture is looked at whole, halved and quartered: a texture's elements may need the distance
+PER_IMAGE = 16  # patches at most, the most even ones: a single large wall must not fill the set
+
+
+@dataclass
+class Report:
+    """What a filter did, summed over tasks."""
+
+    tasks: int = 0
+    seconds: float = 0.0  # of work, summed over workers
+    pictures: Counter[str] = field(default_factory=Counter)  # read, with patches, and each problem and note
+    windows: Counter[str] = field(default_factory=Counter)  # kept, and each reason why not
+    splits: Counter[str] = field(default_factory=Counter)
+
+    def add(self, counts: Mapping[str, Any]) -> None:
+        self.tasks += 1
+        self.seconds += counts["seconds"]
+        self.pictures.update(counts["pictures"])
+        self.windows.update(counts["windows"])
+        self.splits.update(counts["splits"])
+
+
+def filter_sources(
+    sources: list[Path],
+    out: Path,
+    per_image: int = PER_IMAGE,
+    workers: int = 0,
+    scheduler: str = "",
+    progress: Callable[[Report, int], None] | None = None,
+) -> Report:
+    """Filter the sources into `out`; what is already done there is not done again.
+
+    Args:
+        sources: folders of images, tars, folders of tars.
+        out: where shards and manifests go; see lib.dataset.shards.
+        per_image: at most so many patches of one image.
+        workers: processes on this machine; 0: one a core, 1: none but this one.
+        scheduler: address of a Dask scheduler that shares this file system ("tcp://..."), instead of workers.
+        progress: called with the report so far and the number of all tasks, at the start and after each task.
+
+    Raises:
+        TextureError: sources that cannot be used, or an `out` that was made from others or by other settings.
+    """
+    tasks = find_tasks(sources)
+    _plan(sources, tasks, out, per_image)
+    report, todo = Report(), []
+    for task in tasks:
+        counts = shards.read_counts(out / task.name)
+        if counts is None:
+            todo.append(task)
+        else:
+            report.add(counts)
+    if progress:
+        progress(report, len(tasks))
+    with _executor(workers or os.cpu_count() or 1, scheduler, len(todo)) as executor:
+        if executor is None:
+            results: Iterator[dict[str, Any]] = (run_task(task, out, per_image) for task in todo)
+        else:
+            results = _collect([executor.submit(run_task, task, out.resolve(), per_image) for task in todo])
+        for counts in results:
+            report.add(counts)
+            if progress:
+                progress(report, len(tasks))
+    return report
+
+
+def run_task(task: Task, out: Path, per_image: int) -> dict[str, Any]:
+    """Filter one task's pictures into its folder in `out`; returns its counts."""
+    try:
+        with shards.Writer(out, task.name) as writer:
+            for picture in task.pictures():
+                _filter_picture(picture, writer, per_image)
+    except OSError as error:
+        raise TextureError(f"{out} cannot be written ({error}); make room and run the same command") from None
+    return writer.counts
+
+
+def _filter_picture(picture: Picture, writer: shards.Writer, per_image: int) -> None:
+    """All windows of a picture into the manifest, kept ones into a shard; positions in the file's pixels."""
+    writer.picture(picture.problem or "read")
+    if picture.note:
+        writer.picture(f"{picture.note}, converted")
+    if picture.pixels is None:
+        return
+    before = writer.kept
+    for found in select(picture.pixels, per_image):
+        scale = picture.scale * found.scale
+        heterogeneity = found.windows.heterogeneity()
+        for i, verdict in enumerate(found.verdicts):
+            row = {
+                "image": picture.name,
+                "row": int(found.windows.rows[i]) * scale,
+                "column": int(found.windows.columns[i]) * scale,
+                "scale": scale,
+                "split": shards.split_of(picture.name),
+                "verdict": verdict,
+                "heterogeneity": float(heterogeneity[i]),
+                **{name: float(values[i]) for name, values in found.windows.scores.items()},
+            }
+            writer.window(row, found.patch(i))
+    if writer.kept > before:
+        writer.picture("with patches")
+
+
+@dataclass(frozen=True)
+class Found:
+    """The windows of a picture at one scale.
+
+    pixels: uint8 [H,W,3], the picture reduced by `scale`; verdicts: [n] "kept", or the reason why not.
+    """
+
+    pixels: np.ndarray
+    scale: int
+    windows: Windows
+    verdicts: list[str]
+
+    def patch(self, i: int) -> np.ndarray:
+        """uint8 [128,128,3]; window i."""
+        row, column = self.windows.rows[i], self.windows.columns[i]
+        return self.pixels[row : row + SIDE, column : column + SIDE]
+
+
+def select(pixels: np.ndarray, per_image: int = PER_IMAGE) -> list[Found]:
+    """All windows of a picture, uint8 [H,W,3], at every scale, and which of them are kept."""
+    found: list[Found] = []
+    for octave in range(SCALES):
+        if min(pixels.shape[:2]) < SIDE:
+            break
+        windows = score(pixels)
+        found.append(Found(pixels, 2**octave, windows, [reason or "kept" for reason in windows.reasons()]))
+        pixels = np.asarray(Image.fromarray(pixels).reduce(2))
+    kept = [(h, k, i) for k, f in enumerate(found) for i, h in enumerate(f.windows.heterogeneity())]
+    kept = sorted(place for place in kept if found[place[1]].verdicts[place[2]] == "kept")
+    for _, k, i in kept[per_image:]:
+        found[k].verdicts[i] = "enough"
+    return found
+
+
+def precision_recall(out: Path, labels: Mapping[str, str]) -> dict[str, int]:
+    """Images and windows kept, by label, of a filtered data set.
+
+    Args:
+        labels: file name (without folders) -> "texture" or "scene"; other images are not counted.
+
+    Returns:
+        counts with keys "<label> images", "<label> images kept", "<label> windows", "<label> windows kept".
+        Windows that were only too many count as kept: the criterion liked them.
+    """
+    counts: Counter[str] = Counter()
+    liked: dict[str, bool] = {}
+    for row in shards.read_manifest(out):
+        name = row["image"].rsplit("/", 1)[-1]
+        if name in labels:
+            kept = row["verdict"] in ("kept", "enough")
+            counts[f"{labels[name]} windows"] += 1
+            counts[f"{labels[name]} windows kept"] += kept
+            liked[name] = liked.get(name, False) or kept
+    for name, kept in liked.items():
+        counts[f"{labels[name]} images"] += 1
+        counts[f"{labels[name]} images kept"] += kept
+    return dict(counts)
+
+
+def read_labels(sources: list[Path]) -> dict[str, str]:
+    """File name -> label, from labels.tsv beside the sources (columns member and label); {} without one."""
+    labels: dict[str, str] = {}
+    for folder in dict.fromkeys(source if source.is_dir() else source.parent for source in sources):
+        file = folder / "labels.tsv"
+        if file.exists():
+            rows = [line.split("\t") for line in file.read_text().splitlines()[1:] if line.strip()]
+            if any(len(row) != 2 for row in rows):
+                raise TextureError(f"{file} must have two columns, member and label, parted by tabs")
+            labels |= {member.rsplit("/", 1)[-1]: label.strip() for member, label in rows}
+    return labels
+
+
+def _plan(sources: list[Path], tasks: list[Task], out: Path, per_image: int) -> None:
+    """Write what is about to be done, after looking that it fits what was done there before."""
+    settings = {
+        "sources": sorted(source.resolve().name for source in sources),
+        "per_image": per_image,
+        "scales": SCALES,
+        "limits": {name: limit.value for name, limit in LIMITS.items()},
+        "text": {kind: {name: list(marks) for name, marks in signs.items()} for kind, signs in TEXT.items()},
+    }
+    before = shards.read_plan(out)
+    if before is None and out.exists() and any(out.iterdir()):
+        raise TextureError(f"{out} is not empty and no data set of this filter; name a new folder")
+    if before is not None:
+        changed = [key for key in settings if before["settings"].get(key) != settings[key]]
+        if changed:
+            raise TextureError(f"{out} was filtered with other {' and '.join(changed)}; name a new folder")
+        planned = {task.name for task in tasks}
+        for folder in out.iterdir():  # drafts that a kill left, and pictures that are no longer there
+            if folder.is_dir() and folder.name not in planned:
+                shutil.rmtree(folder, ignore_errors=True)
+    shards.write_plan(out, {"settings": settings, "tasks": [task.name for task in tasks]})
+
+
+@contextmanager
+def _executor(workers: int, scheduler: str, tasks: int) -> Iterator[Executor | None]:
+    """Where tasks run: a Dask cluster, processes here, or, for one worker or one task, this very process."""
+    if scheduler:
+        from distributed import Client
+
+        with Client(scheduler, timeout=30) as client:
+            yield client.get_executor()
+    elif min(workers, tasks) <= 1:
+        yield None
+    else:
+        spawn = multiprocessing.get_context("spawn")
+        executor = ProcessPoolExecutor(min(workers, tasks), spawn, initializer=_end_with_parent)
+        try:
+            yield executor
+        except BrokenProcessPool:
+            message = (
+                "a worker was killed, most likely for want of memory; run the same command with --workers 1"
+            )
+            raise TextureError(message) from None
+        finally:
+            executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would go on for ever, and work against the one that takes over."""
+
+    def wait() -> None:
+        parent = multiprocessing.parent_process()
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def _collect(futures: list[Future[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
+    for future in as_completed(futures):
+        yield future.result()

@@ -1,0 +1,231 @@
+"""Patches on disk: memory-mapped uint8 shards, a manifest of every window, and a split by source image.
+
+    out/filter.json                  what was asked for, and the tasks it came to
+    out/<task>/train.npy             uint8 [n,128,128,3]; also validation.npy and test.npy
+    out/<task>/manifest.csv.gz       one row a window: where it is, its scores, kept or why not
+    out/<task>/done.json             the counts
+
+A task's folder appears whole, by one rename, or not at all: that it is there means that the task is done.
+"""
+
+import bisect
+import csv
+import gzip
+import hashlib
+import json
+import os
+import shutil
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lib.dataset.criterion import LIMITS, SIDE
+from lib.errors import TextureError
+
+SPLITS: Mapping[str, float] = {"train": 0.9, "validation": 0.05, "test": 0.05}
+COLUMNS = ("image", "row", "column", "scale", "split", "verdict", "heterogeneity", *LIMITS)
+_HEADER = 128  # bytes before the first patch; npy asks for a multiple of 64
+
+
+def split_of(image: str) -> str:
+    """train, validation or test, by a hash of the image's name: all its patches go the same way, for ever."""
+    point = int.from_bytes(hashlib.sha256(image.encode()).digest()[:8], "big") / 2**64
+    for name, share in SPLITS.items():
+        point -= share
+        if point < 0:
+            return name
+    return "train"
+
+
+class Writer:
+    """Writes one task's shards and manifest; as a context manager, done at its end, or without a trace."""
+
+    def __init__(self, out: Path, task: str) -> None:
+        self._final = out / task
+        self._draft = out / f".{task}.{uuid.uuid4().hex[:8]}"
+        self._pictures: Counter[str] = Counter()
+        self._windows: Counter[str] = Counter()
+        self._splits: Counter[str] = Counter()
+        self._start = time.perf_counter()
+
+    @property
+    def kept(self) -> int:
+        """Windows kept so far."""
+        return self._splits.total()
+
+    @property
+    def counts(self) -> dict[str, Any]:
+        """What done.json says: pictures and windows by verdict, patches by split, seconds."""
+        return {
+            "pictures": dict(self._pictures),
+            "windows": dict(self._windows),
+            "splits": dict(self._splits),
+            "seconds": round(time.perf_counter() - self._start, 3),
+        }
+
+    def __enter__(self) -> "Writer":
+        self._draft.mkdir(parents=True)
+        self._shards = {name: open(self._draft / f"{name}.npy", "wb") for name in SPLITS}  # noqa: SIM115
+        for shard in self._shards.values():
+            shard.write(bytes(_HEADER))
+        self._text = gzip.open(self._draft / "manifest.csv.gz", "wt", compresslevel=3, newline="")
+        self._rows = csv.writer(self._text)
+        self._rows.writerow(COLUMNS)
+        return self
+
+    def picture(self, what: str) -> None:
+        """Count a picture under what became of it."""
+        self._pictures[what] += 1
+
+    def window(self, row: Mapping[str, Any], patch: np.ndarray) -> None:
+        """One window into the manifest, a row with keys COLUMNS; if kept, uint8 [128,128,3] into its shard."""
+        self._rows.writerow(
+            [f"{x:.4g}" if isinstance(x, float) else x for x in (row[key] for key in COLUMNS)]
+        )
+        self._windows[row["verdict"]] += 1
+        if row["verdict"] == "kept":
+            self._shards[row["split"]].write(np.ascontiguousarray(patch).tobytes())
+            self._splits[row["split"]] += 1
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._text.close()
+        for shard in self._shards.values():
+            n = (shard.tell() - _HEADER) // (SIDE * SIDE * 3)
+            shard.seek(0)
+            shard.write(_npy_header(n))
+            shard.close()
+        if kind is not None:
+            shutil.rmtree(self._draft, ignore_errors=True)
+            return
+        (self._draft / "done.json").write_text(json.dumps(self.counts, indent=1) + "\n")
+        try:
+            os.replace(self._draft, self._final)
+        except OSError:  # another worker was faster with the same task: its result is as good
+            shutil.rmtree(self._draft, ignore_errors=True)
+
+
+class Patches(Sequence[np.ndarray]):
+    """All patches of one split as one array, uint8 [n,128,128,3], without reading them.
+
+    patches[i] is one patch, patches[i:j] and patches[indices] are arrays; len, shape, dtype as of an array.
+    Shards stay on disk, mapped: only what is indexed is read.
+    """
+
+    dtype = np.dtype(np.uint8)
+
+    def __init__(self, shards: Sequence[np.ndarray]) -> None:
+        self._shards = [shard for shard in shards if len(shard)]
+        self._ends = np.cumsum([len(shard) for shard in self._shards], dtype=np.int64).tolist()
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        return (len(self), SIDE, SIDE, 3)
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        if isinstance(index, int | np.integer):
+            return self._one(int(index))
+        if isinstance(index, slice):
+            index = range(*index.indices(len(self)))
+        indices = [int(i) for i in index]
+        return (
+            np.stack([self._one(i) for i in indices]) if indices else np.empty((0, *self.shape[1:]), np.uint8)
+        )
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self[:], dtype=dtype)
+
+    def _one(self, i: int) -> np.ndarray:
+        if not -len(self) <= i < len(self):
+            raise IndexError(f"patch {i} of {len(self)}")
+        i %= len(self)
+        shard = bisect.bisect_right(self._ends, i)
+        return self._shards[shard][i - (self._ends[shard - 1] if shard else 0)]
+
+
+def open_patches(path: str | os.PathLike[str], split: str) -> Patches:
+    """The patches of a split (train, validation or test) of a filtered data set, memory-mapped.
+
+    Raises:
+        TextureError: no such data set or split, a filter not yet finished, or a damaged shard.
+    """
+    if split not in SPLITS:
+        raise TextureError(f"there is no split {split!r}; choose one of {', '.join(SPLITS)}")
+    folders, missing = finished_tasks(Path(path))
+    if missing:
+        raise TextureError(
+            f"{path} is not finished: {missing} tasks are left; run the same filter command again"
+        )
+    shards = []
+    for folder in folders:
+        file = folder / f"{split}.npy"
+        try:
+            shard = np.load(file, mmap_mode="r")
+        except (OSError, ValueError) as error:
+            if file.exists() and file.stat().st_size == _HEADER:
+                continue  # no patches: an empty array cannot be mapped
+            raise TextureError(
+                f"{file} is damaged ({error}); delete its folder, run the filter again"
+            ) from None
+        if shard.dtype != np.uint8 or shard.shape[1:] != (SIDE, SIDE, 3):
+            raise TextureError(f"{file} is no shard of patches; delete its folder and run the filter again")
+        shards.append(shard)
+    return Patches(shards)
+
+
+def finished_tasks(out: Path) -> tuple[list[Path], int]:
+    """The folders of finished tasks, in the order of the plan, and how many tasks are left."""
+    plan = read_plan(out)
+    if plan is None:
+        raise TextureError(
+            f"{out} holds no filtered data set; make one: python -m lib filter SOURCE --out {out}"
+        )
+    folders = [out / task for task in plan["tasks"]]
+    done = [folder for folder in folders if (folder / "done.json").exists()]
+    return done, len(folders) - len(done)
+
+
+def read_counts(folder: Path) -> dict[str, Any] | None:
+    """A finished task's done.json; None if the task is not finished."""
+    file = folder / "done.json"
+    return json.loads(file.read_text()) if file.exists() else None
+
+
+def read_plan(out: Path) -> dict[str, Any] | None:
+    """What out/filter.json says; None without one."""
+    file = out / "filter.json"
+    return json.loads(file.read_text()) if file.exists() else None
+
+
+def write_plan(out: Path, plan: dict[str, Any]) -> None:
+    """Write out/filter.json, whole or not at all."""
+    out.mkdir(parents=True, exist_ok=True)
+    draft = out / f".filter.{uuid.uuid4().hex[:8]}"
+    draft.write_text(json.dumps(plan, indent=1) + "\n")
+    draft.replace(out / "filter.json")
+
+
+def read_manifest(out: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
+    """The windows of a data set, one dictionary each with the keys of COLUMNS; scores are floats.
+
+    verdict is "kept" or the reason why not. The k-th kept row of a split is the split's k-th patch.
+    """
+    for folder in finished_tasks(Path(out))[0]:
+        with gzip.open(folder / "manifest.csv.gz", "rt", newline="") as text:
+            for row in csv.DictReader(text):
+                whole = {key: int(row[key]) for key in ("row", "column", "scale")}
+                yield {**row, **whole, **{key: float(row[key]) for key in ("heterogeneity", *LIMITS)}}
+
+
+def _npy_header(n: int) -> bytes:
+    """The npy format's first 128 bytes (version 1.0), for uint8 [n,128,128,3]."""
+    magic = b"\x93NUMPY\x01\x00" + (_HEADER - 10).to_bytes(2, "little")
+    text = f"{{'descr': '|u1', 'fortran_order': False, 'shape': ({n}, {SIDE}, {SIDE}, 3), }}".encode()
+    return magic + text.ljust(_HEADER - 11) + b"\n"
