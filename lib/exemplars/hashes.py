@@ -2,8 +2,8 @@
 
 A hash has 64 bits: which of the lowest 8 x 8 cosine coefficients of a 32 x 32 grey thumbnail lie above their
 median (Zauner 2010). Unrelated pictures differ in about 32 bits, two codings of one picture in a few.
-training_hashes.tsv holds those of every training picture, so that the question can be asked where the pictures
-are not at hand.
+training_hashes.tsv holds those of every training picture, so that the question can be asked where the
+pictures are not at hand.
 
     python -m lib.exemplars.hashes FOLDER [FOLDER ...]      write training_hashes.tsv anew
 """

@@ -1,8 +1,8 @@
 """Two exemplars for which no free photograph was found, rendered: recycled-rubber flooring and glitter.
 
 Both are piles of small flat or angular bodies, stamped one after the other onto a torus at twice the final
-resolution, lit, seen through a lens with a little blur and glow, and recorded by a sensor with noise. Working on
-a torus makes every place alike, which is what a texture is.
+resolution, lit, seen through a lens with a little blur and glow, and recorded by a sensor with noise. Working
+on a torus makes every place alike, which is what a texture is.
 
     python -m lib.exemplars.render FOLDER
 """
@@ -22,8 +22,8 @@ SCALE = 2  # rendered pixels a final pixel, on each side
 def rubber(size: int = 512, seed: int = 0) -> torch.Tensor:
     """Granulated rubber floor, float32 [3, size, size] in [0, 1]: angular dark crumbs, a few of them dyed.
 
-    Each crumb is a convex body cut by random planes, at a random height; the highest is seen. Light comes from
-    the upper left, shadows are cast along it, and hollows see less of the sky.
+    Each crumb is a convex body cut by random planes, at a random height; the highest is seen. Light comes
+    from the upper left, shadows are cast along it, and hollows see less of the sky.
     """
     rng = np.random.default_rng(seed)
     n = size * SCALE
@@ -62,8 +62,8 @@ def rubber(size: int = 512, seed: int = 0) -> torch.Tensor:
 def glitter(size: int = 512, seed: int = 0) -> torch.Tensor:
     """Loose glitter, float32 [3, size, size] in [0, 1]: six-sided mirrors, most of them dark, some blinding.
 
-    A flake shows whatever part of a studio it happens to mirror: a dim room, two soft boxes, two lamps. Its tint
-    turns with the angle, as in thin films. What is brighter than white spills over, as it does in a lens.
+    A flake shows whatever part of a studio it happens to mirror: a dim room, two soft boxes, two lamps. Its
+    tint turns with the angle, as in thin films. What is brighter than white spills over, as it does in a lens.
     """
     rng = np.random.default_rng(seed)
     n = size * SCALE
@@ -193,7 +193,7 @@ def _noise(rng: np.random.Generator, n: int, sigma: float) -> np.ndarray:
 
 
 def _photograph(rng: np.random.Generator, radiance: np.ndarray, blur: float, noise: float) -> torch.Tensor:
-    """Lens, sensor, development: linear radiance [n, n, 3] to an sRGB image [3, n/SCALE, n/SCALE] in [0, 1]."""
+    """Lens, sensor, development: linear radiance [n, n, 3] to an sRGB image [3, n / SCALE, n / SCALE]."""
     radiance = _blur(radiance, blur)
     n = len(radiance) // SCALE
     linear = np.clip(radiance.reshape(n, SCALE, n, SCALE, 3).mean((1, 3)), 0, None)
