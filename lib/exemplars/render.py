@@ -63,7 +63,7 @@ def glitter(size: int = 512, seed: int = 0) -> torch.Tensor:
     """Loose glitter, float32 [3, size, size] in [0, 1]: six-sided mirrors, most of them dark, some blinding.
 
     A flake shows whatever part of a studio it happens to mirror: a dim room, two soft boxes, two lamps. Its
-    tint turns with the angle, as in thin films. What is brighter than white spills over, as it does in a lens.
+    tint turns with the angle, as in thin films. Light brighter than white spills over, as in a lens.
     """
     rng = np.random.default_rng(seed)
     n = size * SCALE
