@@ -159,6 +159,18 @@ def select(pixels: np.ndarray, per_image: int = PER_IMAGE) -> list[Found]:
     return found
 
 
+def cut(picture: Picture, row: Mapping[str, Any]) -> np.ndarray:
+    """The window of a row of the manifest, uint8 [128,128,3], from its picture; kept or not."""
+    if picture.pixels is None:
+        raise TextureError(f"{picture.name} cannot be read any more ({picture.problem})")
+    more = row["scale"] // picture.scale
+    top, left, side = row["row"] // picture.scale, row["column"] // picture.scale, SIDE * more
+    window = picture.pixels[top : top + side, left : left + side]
+    for _ in range(more.bit_length() - 1):  # as select does it: rounding after each halving
+        window = np.asarray(Image.fromarray(window).reduce(2))
+    return window
+
+
 def precision_recall(out: Path, labels: Mapping[str, str]) -> dict[str, int]:
     """Images and windows kept, by label, of a filtered data set.
 

@@ -83,7 +83,7 @@ class Writer:
         self._pictures[what] += 1
 
     def window(self, row: Mapping[str, Any], patch: np.ndarray) -> None:
-        """One window into the manifest, a row with keys COLUMNS; if kept, uint8 [128,128,3] into its shard."""
+        """A window into the manifest, a row with keys COLUMNS; if kept, uint8 [128,128,3] into its shard."""
         self._rows.writerow(
             [f"{x:.4g}" if isinstance(x, float) else x for x in (row[key] for key in COLUMNS)]
         )
@@ -109,7 +109,7 @@ class Writer:
             shutil.rmtree(self._draft, ignore_errors=True)
 
 
-class Patches(Sequence[np.ndarray]):
+class Patches:
     """All patches of one split as one array, uint8 [n,128,128,3], without reading them.
 
     patches[i] is one patch, patches[i:j] and patches[indices] are arrays; len, shape, dtype as of an array.
@@ -212,12 +212,17 @@ def write_plan(out: Path, plan: dict[str, Any]) -> None:
     draft.replace(out / "filter.json")
 
 
-def read_manifest(out: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
+def read_manifest(out: str | os.PathLike[str], tasks: int | None = None) -> Iterator[dict[str, Any]]:
     """The windows of a data set, one dictionary each with the keys of COLUMNS; scores are floats.
 
     verdict is "kept" or the reason why not. The k-th kept row of a split is the split's k-th patch.
+
+    Args:
+        tasks: at most so many tasks, evenly spread; all when not given.
     """
-    for folder in finished_tasks(Path(out))[0]:
+    folders = finished_tasks(Path(out))[0]
+    step = max(1, len(folders) // tasks) if tasks else 1
+    for folder in folders[::step][:tasks]:
         with gzip.open(folder / "manifest.csv.gz", "rt", newline="") as text:
             for row in csv.DictReader(text):
                 whole = {key: int(row[key]) for key in ("row", "column", "scale")}

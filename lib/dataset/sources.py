@@ -61,7 +61,7 @@ class Task:
 class Picture:
     """A picture, or why there is none.
 
-    pixels: uint8 [H,W,3], reduced by `scale` (1, 2, 4, ...) from the file's size; None when there is a problem.
+    pixels: uint8 [H,W,3], reduced by `scale` (1, 2, 4, ...) from the file's size; None if there is a problem.
     note: what had to be converted ("grey", "16-bit"), if anything.
     """
 
@@ -104,11 +104,27 @@ def find_tasks(sources: list[Path]) -> list[Task]:
     return tasks
 
 
+def find_pictures(tasks: list[Task], names: set[str]) -> dict[str, Picture]:
+    """The pictures of these names, for a second look; stops reading when all are found."""
+    found: dict[str, Picture] = {}
+    for task in tasks:
+        if task.files:
+            task = Task(task.root, tuple(file for file in task.files if file in names))
+            if not task.files:
+                continue
+        for picture in task.pictures():
+            if picture.name in names:
+                found[picture.name] = picture
+            if len(found) == len(names):
+                return found
+    return found
+
+
 def decode(name: str, content: bytes) -> Picture:
     """A file's content as a picture; whatever is wrong becomes the picture's `problem`.
 
-    CMYK is left out, not converted: without its ink profile the colours are a guess. So is an animation, whose
-    frames are reduced to a palette. Grey and 16-bit pictures are converted and noted.
+    CMYK is left out, not converted: without its ink profile the colours are a guess. So is an
+    animation, whose frames lack colours. Grey and 16-bit pictures are converted and noted.
     """
     try:
         with warnings.catch_warnings():
