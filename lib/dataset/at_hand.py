@@ -1,7 +1,7 @@
 """Pictures that are on every machine after installation, labelled: textures, and what is none.
 
-The exemplars that come with this code, and the test pictures inside the scikit-image package (their licences are
-in its data/README.txt). Too few to judge a criterion by; enough to see what it does, with no data set at hand.
+The exemplars that come with this code, and the test pictures inside the scikit-image package (its
+data/README.txt has their licences). Too few to judge a criterion by; enough to see what it does.
 """
 
 from pathlib import Path

@@ -125,7 +125,7 @@ class Windows:
 
 
 def excess(scores: Mapping[str, np.ndarray]) -> np.ndarray:
-    """[n]; how many times over its worst limit each window is: up to 1 is kept. One knob for all limits at once.
+    """[n]; how many times over its worst limit each window is; up to 1 is kept. A knob for all limits.
 
     Args:
         scores: one [n] for each entry of LIMITS.
