@@ -31,7 +31,7 @@ SCENES = (
 
 
 def write_pictures(folder: Path) -> Path:
-    """Write the pictures and their labels.tsv into a folder, as a small photograph library; returns the folder."""
+    """Write the pictures and their labels.tsv into a folder, as a small photograph library; return it."""
     from skimage import data
 
     folder.mkdir(parents=True, exist_ok=True)
