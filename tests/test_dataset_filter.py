@@ -196,9 +196,17 @@ def test_at_most_so_many_of_an_image_and_the_most_even_first() -> None:
     picture = noise(640, 640)
     everything, few = select(picture, 10_000), select(picture, 5)
     assert [found.scale for found in everything] == [1, 2, 4]
-    kept = [h for f in few for h, v in zip(f.windows.heterogeneity(), f.verdicts, strict=True) if v == "kept"]
+    kept = [
+        h
+        for f in few
+        for h, v in zip(f.windows.scores["heterogeneity"], f.verdicts, strict=True)
+        if v == "kept"
+    ]
     rest = [
-        h for f in few for h, v in zip(f.windows.heterogeneity(), f.verdicts, strict=True) if v == "enough"
+        h
+        for f in few
+        for h, v in zip(f.windows.scores["heterogeneity"], f.verdicts, strict=True)
+        if v == "enough"
     ]
     assert len(kept) == 5
     assert len(kept) + len(rest) == sum(f.verdicts.count("kept") for f in everything)

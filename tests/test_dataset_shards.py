@@ -13,7 +13,7 @@ from lib.errors import TextureError
 
 def row(image: str, split: str, verdict: str = "kept") -> dict:
     place = {"image": image, "row": 1, "column": 2, "scale": 1, "split": split, "verdict": verdict}
-    return {**place, "heterogeneity": 0.5, **dict.fromkeys(LIMITS, 0.25)}
+    return {**place, **dict.fromkeys(LIMITS, 0.25)}
 
 
 def patch(value: int) -> np.ndarray:

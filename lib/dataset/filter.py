@@ -108,7 +108,6 @@ def _filter_picture(picture: Picture, writer: shards.Writer, per_image: int) -> 
     before = writer.kept
     for found in select(picture.pixels, per_image):
         scale = picture.scale * found.scale
-        heterogeneity = found.windows.heterogeneity()
         for i, verdict in enumerate(found.verdicts):
             row = {
                 "image": picture.name,
@@ -117,7 +116,6 @@ def _filter_picture(picture: Picture, writer: shards.Writer, per_image: int) -> 
                 "scale": scale,
                 "split": shards.split_of(picture.name),
                 "verdict": verdict,
-                "heterogeneity": float(heterogeneity[i]),
                 **{name: float(values[i]) for name, values in found.windows.scores.items()},
             }
             writer.window(row, found.patch(i))
@@ -152,7 +150,7 @@ def select(pixels: np.ndarray, per_image: int = PER_IMAGE) -> list[Found]:
         windows = score(pixels)
         found.append(Found(pixels, 2**octave, windows, [reason or "kept" for reason in windows.reasons()]))
         pixels = np.asarray(Image.fromarray(pixels).reduce(2))
-    kept = [(h, k, i) for k, f in enumerate(found) for i, h in enumerate(f.windows.heterogeneity())]
+    kept = [(h, k, i) for k, f in enumerate(found) for i, h in enumerate(f.windows.scores["heterogeneity"])]
     kept = sorted(place for place in kept if found[place[1]].verdicts[place[2]] == "kept")
     for _, k, i in kept[per_image:]:
         found[k].verdicts[i] = "enough"

@@ -28,7 +28,7 @@ from lib.dataset.criterion import LIMITS, SIDE
 from lib.errors import TextureError
 
 SPLITS: Mapping[str, float] = {"train": 0.9, "validation": 0.05, "test": 0.05}
-COLUMNS = ("image", "row", "column", "scale", "split", "verdict", "heterogeneity", *LIMITS)
+COLUMNS = ("image", "row", "column", "scale", "split", "verdict", *LIMITS)
 _HEADER = 128  # bytes before the first patch; npy asks for a multiple of 64
 
 
@@ -226,7 +226,7 @@ def read_manifest(out: str | os.PathLike[str], tasks: int | None = None) -> Iter
         with gzip.open(folder / "manifest.csv.gz", "rt", newline="") as text:
             for row in csv.DictReader(text):
                 whole = {key: int(row[key]) for key in ("row", "column", "scale")}
-                yield {**row, **whole, **{key: float(row[key]) for key in ("heterogeneity", *LIMITS)}}
+                yield {**row, **whole, **{key: float(row[key]) for key in LIMITS}}
 
 
 def _npy_header(n: int) -> bytes:
