@@ -22,7 +22,7 @@ class Model(nn.Module):
         super().__init__()
         self.name, self.card, self.architecture = name, card, architecture
         self.statistics = LearnedStatistics(architecture)
-        self.lambda_phi = lambda_phi.Multipliers(architecture.dim)
+        self.lambda_phi = lambda_phi.Multipliers(architecture.dim, architecture.known)
 
     @property
     def dim(self) -> int:

@@ -2,10 +2,11 @@
 
 What lambda must be is known to first order, and the network is left the rest:
 
-- a Gaussian texture's multipliers are proportional to sigma / (sigma^2 + variance), so the network's output is
-  multiplied by that, with the variance of a texture's fine detail;
+- a Gaussian's multipliers are sigma / (sigma^2 + S), S its variance, and structure is worth nothing where the noise
+  is larger than it: the network's output is multiplied by sigma S / (sigma^2 + S)^2, with S the variance that x has
+  at the scale which the statistic is read at;
 - in the `default` configuration the autocovariances' multipliers are the Gaussian's own, solved in closed form
-  (quadratic.py) and only scaled by the network;
+  (quadratic.py), and the network gives the others;
 - f(x) itself (no gradient) is given to the head: lambda and mu = E f determine each other.
 """
 
@@ -13,10 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lib.statistics.learned import LearnedStatistics
+from lib.statistics.learned import LearnedStatistics, around
 
-DETAIL_VARIANCE = 0.003  # pixel units squared
-OUTPUT_SCALE = 2e-4  # an output of order one must move eps_hat by less than one: f's gradients are in the hundreds
+LEAST_VARIANCE = 1e-5  # pixel units squared: less than one grey level
 MU_SCALE = 0.3  # f(x) enters the head as asinh(f / MU_SCALE), of order one for most statistics
 
 
@@ -53,7 +53,10 @@ class ConvNeXtBlock(nn.Module):
 class Multipliers(nn.Module):
     """lambda_phi: x [B,3,H,W] in [0,1], sigma [B] or a number (same units) -> lam [B,512]."""
 
-    def __init__(self, dim: int, channels: tuple[int, ...] = (48, 96, 160), depth: int = 2, width: int = 384) -> None:
+    def __init__(
+        self, dim: int, known: int, channels: tuple[int, ...] = (48, 96, 160), depth: int = 2, width: int = 384
+    ) -> None:
+        """`dim` statistics in mu, of which the multipliers of the first `known` are not asked of the network."""
         super().__init__()
         embedding = 64
         self.embed = nn.Sequential(nn.Linear(16, embedding), nn.SiLU(), nn.Linear(embedding, embedding), nn.SiLU())
@@ -67,12 +70,12 @@ class Multipliers(nn.Module):
         self.join = nn.Linear(channels[-1] + dim, width)
         self.films = nn.ModuleList(Film(width, embedding) for _ in range(2))
         self.hidden = nn.ModuleList(nn.Linear(width, width) for _ in range(2))
-        self.out = nn.Linear(width, dim)
+        self.out = nn.Linear(width, dim - known)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
     def raw(self, x: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
-        """The network's output, of order one: x [B,3,H,W], mu = f(x) [B,d], sigma [B] -> [B,d]."""
+        """The network's output, of order one: x [B,3,H,W], mu = f(x) [B,d], sigma [B] -> [B,n]."""
         octave = torch.log2(sigma.float())[:, None]
         centres = torch.linspace(-7, 4, 16, device=x.device)
         e = self.embed(torch.exp(-((octave - centres) ** 2)))
@@ -88,20 +91,30 @@ class Multipliers(nn.Module):
         return self.out(h)
 
 
-def sigma_scale(sigma: Tensor) -> Tensor:
-    """How a Gaussian's multipliers depend on sigma, sigma / (sigma^2 + variance of detail), scaled: [B] -> [B,1]."""
-    return (OUTPUT_SCALE * sigma / (sigma**2 + DETAIL_VARIANCE))[:, None]
+def scale_variances(x: Tensor, scales: int) -> Tensor:
+    """Variance of x [B,3,H,W] at each scale, on the footing of white noise (sigma^2 at all): [B,scales]."""
+    variances = []
+    for scale in range(scales):
+        if scale:
+            x = F.avg_pool2d(x, 2)
+        variances.append(4**scale * (x - around(x)).square().mean((1, 2, 3)))
+    return torch.stack(variances, 1) + LEAST_VARIANCE
+
+
+def envelope(f: LearnedStatistics, x: Tensor, sigma: Tensor) -> Tensor:
+    """sigma S / (sigma^2 + S)^2 for each of the network's statistics: [B,n] (see the head of this file)."""
+    readouts = torch.tensor(f.architecture.readouts, device=x.device)
+    power = scale_variances(x, len(readouts)).repeat_interleave(readouts, 1)
+    return f.multiplier_scale * sigma[:, None] * power / (sigma[:, None] ** 2 + power) ** 2
 
 
 def multipliers(net: Multipliers, f: LearnedStatistics, x: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
-    """lam(x, sigma) for the statistics f, with mu = f(x): the network's output and what is known of lambda. [B,d]"""
+    """lam(x, sigma) for the statistics f, mu = f(x): the network's output and what is known of lambda. [B,d]"""
     raw = net.raw(x, mu, sigma)
-    scaled = sigma_scale(sigma) * raw
     if f.quadratic is None:
-        return scaled
+        return envelope(f, x, sigma) * raw
     known = f.quadratic.multipliers(x, sigma)
-    # the first output, which the mean of luminance does not need for itself, says how much of the Gaussian to keep
-    return torch.cat([known * (1 + raw[:, :1]), scaled[:, f.quadratic.dim :]], 1)
+    return torch.cat([known, envelope(f, x, sigma) * raw], 1)
 
 
 def as_sigma(sigma: Tensor | float, x: Tensor) -> Tensor:

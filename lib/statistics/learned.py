@@ -3,9 +3,10 @@
 f_k(y) = mean over pixels of phi_k(y), phi_k a read-out of the U-Net's decoder. Two configurations:
 
     paper      512 linear read-outs of the last layer, nothing built in (Zhao & Simoncelli);
-    default    133 fixed autocovariances (see quadratic.py) and 379 products of two linear read-outs, taken at
-               every scale of the decoder. Products make energies that can be quadratic from the first step; a
-               read-out at scale s costs 4^-s of one at full resolution and averages larger shapes.
+    default    133 fixed autocovariances (see quadratic.py) and 379 gated energies g_k(h) (b_k * y_s)^2: the square
+               of a learned linear filter on the image at scale s, times a gate that the decoder's features h at
+               that scale open and close. With gates held still such an energy is a Gaussian's, so its gradient
+               has the size of the noise at every sigma; what the gates add is the dependence on structure.
 
 The network sees y alone, not sigma. Every convolution is periodic, so that f knows no border: shift the image
 round by a multiple of the coarsest pixel and f does not change. It is smooth (SiLU), since training needs its
@@ -30,12 +31,17 @@ class Architecture:
     channels: tuple[int, ...] = (32, 48, 64, 96, 128)
     blocks: tuple[int, ...] = (1, 1, 2, 2, 2)
     readouts: tuple[int, ...] = (96, 112, 96, 51, 24)
-    quadratic: bool = True  # products of read-outs and the built-in autocovariances; False: linear read-outs alone
+    quadratic: bool = True  # gated energies and the built-in autocovariances; False: linear read-outs alone
 
     @property
     def dim(self) -> int:
         """Number of statistics."""
-        return sum(self.readouts) + (Quadratic.dim if self.quadratic else 0)
+        return sum(self.readouts) + self.known
+
+    @property
+    def known(self) -> int:
+        """Number of statistics whose multipliers have a closed form: the built-in ones, which come first."""
+        return Quadratic.dim if self.quadratic else 0
 
 
 DEFAULT = Architecture()
@@ -81,10 +87,10 @@ class UNet(nn.Module):
         )
         self.down = nn.ModuleList(nn.Conv2d(channels[s], channels[s + 1], 2, stride=2) for s in scales[:-1])
         self.up = nn.ModuleList(nn.Conv2d(channels[s + 1], channels[s], 1) for s in scales[:-1])
-        factors = 2 if a.quadratic else 1
-        self.read = nn.ModuleDict(
-            {str(s): nn.Conv2d(channels[s], factors * n, 1) for s, n in enumerate(a.readouts) if n}
-        )
+        read = [s for s in scales if a.readouts[s]]
+        self.read = nn.ModuleDict({str(s): nn.Conv2d(channels[s], a.readouts[s], 1) for s in read})
+        if a.quadratic:
+            self.filters = nn.ModuleDict({str(s): nn.Conv2d(3, a.readouts[s], 5, bias=False) for s in read})
 
     def forward(self, y: Tensor) -> list[Tensor]:
         h = convolve(conditioned(y), self.stem)
@@ -94,22 +100,32 @@ class UNet(nn.Module):
             if s < len(self.down):
                 skips.append(h)
                 h = self.down[s](_even(h))
-        densities = self._read(len(self.decoder), h)
+        features = [h]
         for s in reversed(range(len(self.decoder))):
             skip = skips[s]
             wide = self.up[s](h).repeat_interleave(2, 2).repeat_interleave(2, 3)
             h = self.decoder[s](skip + wide[..., : skip.shape[-2], : skip.shape[-1]])
-            densities = self._read(s, h) + densities
+            features.append(h)
+        return self._densities(y, features[::-1])
+
+    def _densities(self, y: Tensor, features: list[Tensor]) -> list[Tensor]:
+        """Read the decoder's features, finest first, and gate the filtered image with them."""
+        densities = []
+        for s, h in enumerate(features):
+            if s:
+                y = F.avg_pool2d(_even(y), 2)
+            if str(s) not in self.read:
+                continue
+            out = self.read[str(s)](normalise(h))
+            if self.architecture.quadratic:
+                out = out * convolve(y - around(y), self.filters[str(s)]).square()
+            densities.append(out)
         return densities
 
-    def _read(self, scale: int, h: Tensor) -> list[Tensor]:
-        if str(scale) not in self.read:
-            return []
-        out = self.read[str(scale)](normalise(h) if self.architecture.quadratic else h)
-        if not self.architecture.quadratic:
-            return [out]
-        left, right = out.chunk(2, 1)
-        return [left * right]
+
+def around(y: Tensor) -> Tensor:
+    """The periodic mean over 5x5 pixels: [B,C,H,W]."""
+    return F.avg_pool2d(F.pad(y, (2,) * 4, mode="circular"), 5, stride=1)
 
 
 def conditioned(y: Tensor) -> Tensor:
@@ -118,8 +134,7 @@ def conditioned(y: Tensor) -> Tensor:
     Three channels carry the colour, softly clipped; three the detail (y less its neighbours' mean) on a scale
     that is linear for small contrasts and logarithmic for large ones.
     """
-    around = F.avg_pool2d(F.pad(y, (2,) * 4, mode="circular"), 5, stride=1)
-    return torch.cat([torch.asinh(2 * (y - 0.5)), torch.asinh((y - around) / DETAIL)], 1)
+    return torch.cat([torch.asinh(2 * (y - 0.5)), torch.asinh((y - around(y)) / DETAIL)], 1)
 
 
 def _even(h: Tensor) -> Tensor:
@@ -135,6 +150,9 @@ class LearnedStatistics(nn.Module):
         super().__init__()
         self.architecture, self.name, self.dim = architecture, "learned", architecture.dim
         self.unet = UNet(architecture)
+        # lambda of order one times this moves eps_hat by less than one: the gradients of linear read-outs of
+        # normalised features are in the hundreds, those of gated energies in the tenths
+        self.multiplier_scale = 0.1 if architecture.quadratic else 1e-3
         self.quadratic = Quadratic() if architecture.quadratic else None
 
     def forward(self, y: Tensor) -> Tensor:

@@ -100,6 +100,16 @@ class Quadratic(nn.Module):
             # grad of the quadratic part at constant m is A(0) m; the means take it away again
             return torch.cat([-torch.einsum("bij,bj->bi", at_zero, mean.double()), lam], 1).float()
 
+    def expected_loss(self, lam: Tensor, sigma: Tensor, height: int, width: int) -> Tensor:
+        """E|eps_hat - eps|^2 per pixel and channel of these multipliers on the Gaussian texture of x: [B].
+
+        At the least-squares solution it is 1 - b.lam / (3N), with b_k = sigma tr A_k.
+        """
+        spectra, weights, _ = _atoms(height, width, lam.device)
+        traces = torch.cat([a @ weights * _basis(*p).trace() for a, p in zip(spectra, PAIRS, strict=True)])
+        gain = lam[:, 3:].double() @ traces.double()[_order().to(lam.device)]
+        return (1 - sigma * gain / (3 * height * width)).float()
+
 
 def _lagged_products(u: Tensor, gap: int) -> Tensor:
     products = []

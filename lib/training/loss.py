@@ -2,9 +2,9 @@
 
 Three choices stand beside the equation:
 
-- sigma is log-normal (median 0.15 of the pixel range, a factor 3.3 either way at one standard deviation);
-- each sample counts 1 + (sigma / 0.2)^2 times, at most 30 (the weighting of Karras et al. 2022 in these units: at
-  large sigma a small error in eps is a large one in x, and diffusion starts there);
+- sigma is log-normal (median 0.12 of the pixel range, a factor 3.3 either way at one standard deviation);
+- a sample's loss is divided by what the best Gaussian model of x is expected to lose at that sigma, so that every
+  noise level and every texture, smooth or rough, counts by the share that is left to learn;
 - the statistics are periodic and a crop is not, so the loss leaves out the crop's outermost pixels.
 """
 
@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from lib.model import Model
+from lib.statistics.quadratic import Quadratic
 
-SIGMA_MEDIAN, SIGMA_SPREAD, SIGMA_RANGE = 0.15, 1.2, (0.01, 10.0)
-WEIGHT_SIGMA, WEIGHT_MAX = 0.2, 30.0
+SIGMA_MEDIAN, SIGMA_SPREAD, SIGMA_RANGE = 0.12, 1.2, (0.01, 10.0)
+LEAST_LOSS = 1e-4  # the Gaussian's expected loss is not trusted below it
 FRAME = 4
 
 
@@ -24,11 +25,6 @@ def draw_sigma(count: int, generator: torch.Generator) -> Tensor:
     """Log-normal noise levels, in pixel units: [count]."""
     z = torch.randn(count, generator=generator, device=generator.device)
     return torch.exp(math.log(SIGMA_MEDIAN) + SIGMA_SPREAD * z).clamp(*SIGMA_RANGE)
-
-
-def weight(sigma: Tensor) -> Tensor:
-    """How much a sample at this noise level counts: [B] -> [B]."""
-    return (1 + (sigma / WEIGHT_SIGMA) ** 2).clamp(max=WEIGHT_MAX)
 
 
 def deep_loss(model: Model, y: Tensor, lam: Tensor, target: Tensor, weights: Tensor) -> Tensor:
@@ -46,14 +42,18 @@ def deep_loss(model: Model, y: Tensor, lam: Tensor, target: Tensor, weights: Ten
 
 
 def loss(model: Model, x: Tensor, sigma: Tensor, eps: Tensor, deep=deep_loss) -> Tensor:  # type: ignore[no-untyped-def]
-    """Eq. 4 on one batch: x, eps [B,3,H,W], sigma [B] -> scalar. `deep` may be a compiled `deep_loss`.
+    """Eq. 4 on one batch, 1 being the Gaussian's: x, eps [B,3,H,W], sigma [B] -> scalar.
 
     The autocovariances' part of the gradient is linear and written out; only the network's needs a double backward.
+    `deep` may be a compiled `deep_loss`.
     """
     y = x + sigma[:, None, None, None] * eps
     lam = model.multipliers(x, sigma)
-    quadratic = model.statistics.quadratic
-    if quadratic is None:
-        return deep(model, y, lam, eps, weight(sigma))
-    target = eps - quadratic.predicted_noise(lam[:, : quadratic.dim], y)
-    return deep(model, y, lam[:, quadratic.dim :], target, weight(sigma))
+    known = model.architecture.known
+    gaussian = lam[:, :known] if known else _GAUSSIAN.to(x.device).multipliers(x, sigma)
+    weights = 1 / _GAUSSIAN.expected_loss(gaussian.detach(), sigma, *x.shape[-2:]).clamp_min(LEAST_LOSS)
+    target = eps - _GAUSSIAN.predicted_noise(lam[:, :known], y) if known else eps
+    return deep(model, y, lam[:, known:], target, weights)
+
+
+_GAUSSIAN = Quadratic()
