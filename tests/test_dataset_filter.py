@@ -236,3 +236,10 @@ def test_the_command(library: Path, tmp_path: Path) -> None:
         wrong.stderr.strip()
         == "error: nowhere does not exist; give a folder of images, a tar, or a folder of tars"
     )
+
+
+def test_a_glance_takes_so_many_tasks(library: Path, tmp_path: Path) -> None:
+    report = filter_sources([library], tmp_path / "out", at_most=2, workers=1)
+    assert report.tasks == 2
+    assert {row["image"][:2] for row in shards.read_manifest(tmp_path / "out")} == {"n0", "n1"}
+    assert {row["image"][:2] for row in shards.read_manifest(tmp_path / "out", tasks=1)} == {"n0"}

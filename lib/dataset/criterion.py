@@ -4,7 +4,7 @@ A texture looks the same wherever one looks: whatever statistic a small block sh
 too. So a window of 128x128 pixels is cut into blocks, and each statistic is compared *between* the blocks
 with its spread *within* them: the colour, the contrast, the energy of the gradient at three scales and its
 orientation. Blocks of 64 pixels, overlapping by half, say whether the window holds enough of the texture;
-blocks of 32 find the single object that blocks of 64 average away. Before that, windows go that cannot be
+blocks of 32 find the single object that blocks of 64 average away. Windows go, too, that cannot be
 judged or do not show a surface: flat, blurred, saturated, graphic, text, stripes.
 
 The paper says "a hand-designed homogeneity criterion" and no more; this one is our own. It costs a dozen sums
@@ -49,8 +49,8 @@ class Limit:
 
 
 # The one table of thresholds. The first limit that a window breaks is the reason why it goes. They were set
-# on 653 photographic textures, of whose windows each costs a tenth or (mostly far) less; the last one, which
-# costs more, on a thousand photographs of ImageNet, where clutter barely passes each limit by itself.
+# on 653 photographic textures, of whose windows each costs a tenth or (mostly far) less; heterogeneity,
+# which costs more, on a thousand photographs of ImageNet, where clutter barely passes each limit by itself.
 LIMITS: Mapping[str, Limit] = {
     "contrast": Limit("flat", 0.025, True, "standard deviation of the colours; less is sky, paper, paint"),
     "detail": Limit("blurred", 0.015, True, "rms gradient between neighbouring pixels; less is out of focus"),
@@ -61,7 +61,6 @@ LIMITS: Mapping[str, Limit] = {
     "peak": Limit(
         "graphic", 5.0, False, "fullest grey level over that of an equally wide Gaussian; flat fills: 10"
     ),
-    "text": Limit("text", 1.0, False, "weakest of its signs over the mark, see TEXT; from 1 all are there"),
     "coherence": Limit(
         "stripes", 0.95, False, "1: all gradients are parallel, as of a blind or a blurred road"
     ),
@@ -85,6 +84,7 @@ LIMITS: Mapping[str, Limit] = {
     "heterogeneity": Limit(
         "uneven", 0.45, False, "root mean square of the six above over their limits: a bit off everywhere"
     ),
+    "text": Limit("text", 1.0, False, "weakest of its signs over the mark, see TEXT; from 1 all are there"),
 }
 
 # What `heterogeneity` sums up, and windows are ranked by.

@@ -18,7 +18,7 @@ from PIL import Image
 
 from lib.dataset import shards
 from lib.dataset.criterion import LIMITS, SIDE, TEXT, Windows, score
-from lib.dataset.sources import Picture, Task, find_tasks
+from lib.dataset.sources import Picture, Task, find_tasks, spread
 from lib.errors import TextureError
 
 SCALES = 3  # a picture is looked at whole, halved and quartered: a texture's elements may need the distance
@@ -47,6 +47,7 @@ def filter_sources(
     sources: list[Path],
     out: Path,
     per_image: int = PER_IMAGE,
+    at_most: int | None = None,
     workers: int = 0,
     scheduler: str = "",
     progress: Callable[[Report, int], None] | None = None,
@@ -57,6 +58,7 @@ def filter_sources(
         sources: folders of images, tars, folders of tars.
         out: where shards and manifests go; see lib.dataset.shards.
         per_image: at most so many patches of one image.
+        at_most: a glance: so many tasks, evenly spread; all when not given.
         workers: processes on this machine; 0: one a core, 1: none but this one.
         scheduler: address of a Dask scheduler that shares this file system ("tcp://..."), instead of workers.
         progress: called with the report so far and the number of all tasks, at the start and after each task.
@@ -65,6 +67,7 @@ def filter_sources(
         TextureError: sources that cannot be used, or an `out` that was made from others or by other settings.
     """
     tasks = find_tasks(sources)
+    tasks = spread(tasks, at_most or len(tasks))
     _plan(sources, tasks, out, per_image)
     report, todo = Report(), []
     for task in tasks:

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from lib.dataset.criterion import LIMITS, SIDE
+from lib.dataset.sources import spread
 from lib.errors import TextureError
 
 SPLITS: Mapping[str, float] = {"train": 0.9, "validation": 0.05, "test": 0.05}
@@ -221,8 +222,7 @@ def read_manifest(out: str | os.PathLike[str], tasks: int | None = None) -> Iter
         tasks: at most so many tasks, evenly spread; all when not given.
     """
     folders = finished_tasks(Path(out))[0]
-    step = max(1, len(folders) // tasks) if tasks else 1
-    for folder in folders[::step][:tasks]:
+    for folder in spread(folders, tasks or len(folders)):
         with gzip.open(folder / "manifest.csv.gz", "rt", newline="") as text:
             for row in csv.DictReader(text):
                 whole = {key: int(row[key]) for key in ("row", "column", "scale")}

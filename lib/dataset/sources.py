@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -24,6 +25,8 @@ FILES_A_TASK = 500  # of a folder; a minute's work or less, which is what a kill
 SMALLEST = 128  # pixels on the short side: one window
 HUGE = 100_000_000  # pixels; a decompression bomb, or a scan that would take all memory
 LONGEST = 1536  # pixels on the long side; larger photographs are soft at their finest scale, and are halved
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Task:
     def name(self) -> str:
         """The same for the same pictures, wherever they lie: what tells that the task is done already."""
         if not self.files:
-            return f"{self.root.name.split('.')[0]}-{_digest(self.root.name, str(self.root.stat().st_size))}"
+            return f"{_synset(self.root)}-{_digest(self.root.name, str(self.root.stat().st_size))}"
         return f"{self.root.name}-{_digest(*self.files)}"
 
     def pictures(self) -> Iterator["Picture"]:
@@ -104,14 +107,20 @@ def find_tasks(sources: list[Path]) -> list[Task]:
     return tasks
 
 
+def spread(items: list[Item], count: int) -> list[Item]:
+    """At most `count` of the items, evenly spread."""
+    return items[:: max(1, len(items) // count)][:count]
+
+
 def find_pictures(tasks: list[Task], names: set[str]) -> dict[str, Picture]:
     """The pictures of these names, for a second look; stops reading when all are found."""
     found: dict[str, Picture] = {}
+    synsets = {name.split("/")[0] for name in names}
     for task in tasks:
         if task.files:
             task = Task(task.root, tuple(file for file in task.files if file in names))
-            if not task.files:
-                continue
+        if not task.files and _synset(task.root) not in synsets:
+            continue
         for picture in task.pictures():
             if picture.name in names:
                 found[picture.name] = picture
@@ -184,7 +193,7 @@ def _members(path: Path) -> Iterator[Picture]:
 
     A picture's name is "<synset>/<member>", the same as in a folder that the tar was unpacked to.
     """
-    synset = path.name.split(".")[0]
+    synset = _synset(path)
     try:
         with tarfile.open(path, "r|*") as tar:
             for member in tar:
@@ -197,6 +206,10 @@ def _members(path: Path) -> Iterator[Picture]:
         yield Picture(
             f"{synset}/", problem="tar cut short" if "unexpected end" in str(error) else "tar damaged"
         )
+
+
+def _synset(tar: Path) -> str:
+    return tar.name.split(".")[0]
 
 
 def _is_tar(name: str) -> bool:
