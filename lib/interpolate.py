@@ -66,15 +66,16 @@ def interpolate_steps(
     """`interpolate`, one record a finished image: `image` [1,3,H,W], `step` of `steps` + 1."""
     checked_count("steps", steps)
     for i in range(steps + 1):
-        for record in between_steps(model, xa, xb, i / steps, space, seed):
-            pass
+        *_, record = between_steps(model, xa, xb, i / steps, space, seed)
         yield Step(record.image, record.loss, i + 1, steps + 1)
 
 
 def interpolate(
     model: Model, xa: Tensor, xb: Tensor, steps: int = 6, space: str = "mu", seed: int = 0
 ) -> Tensor:
-    """steps + 1 textures from xa's to xb's [steps+1,3,H,W], at xa's size; space "mu" (matching) or "lambda" (diffusion).
+    """steps + 1 textures from xa's to xb's [steps+1,3,H,W], of xa's size.
+
+    `space` is "mu" (drawn by matching) or "lambda" (by diffusion).
 
     xa, xb [3,H,W] in [0,1]. Raises TextureError for images that are none, another space, or a number out of range.
     """

@@ -10,6 +10,9 @@ What lambda must be is known to first order, and the network is left the rest:
 - f(x) itself (no gradient) is given to the head: lambda and mu = E f determine each other.
 """
 
+from itertools import pairwise
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -65,7 +68,7 @@ class Multipliers(nn.Module):
             nn.ModuleList(ConvNeXtBlock(c, embedding) for _ in range(depth)) for c in channels
         )
         self.down = nn.ModuleList(
-            nn.Conv2d(a, b, 2, stride=2) for a, b in zip(channels, channels[1:], strict=False)
+            nn.Conv2d(a, b, 2, stride=2) for a, b in pairwise(channels)
         )
         self.join = nn.Linear(channels[-1] + dim, width)
         self.films = nn.ModuleList(Film(width, embedding) for _ in range(2))
@@ -81,7 +84,7 @@ class Multipliers(nn.Module):
         e = self.embed(torch.exp(-((octave - centres) ** 2)))
         h = self.stem(4 * (x - 0.5))
         for s, blocks in enumerate(self.stages):
-            for block in blocks:
+            for block in cast(nn.ModuleList, blocks):
                 h = block(h, e)
             if s < len(self.down):
                 h = self.down[s](h)

@@ -6,6 +6,7 @@ correct earlier ones.
 """
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -41,7 +42,7 @@ def diffuse_multipliers(
     """
     sigmas = noise_levels(steps)
     y = mean + sigmas[0] * noise(0)
-    for k, (sigma, following) in enumerate(zip(sigmas[:-1], sigmas[1:], strict=True)):
+    for k, (sigma, following) in enumerate(pairwise(sigmas)):
         eps = predicted_noise(model.statistics, lam(sigma), y)
         estimate = y - sigma * eps
         fresh = FRESH * (following**2 * (sigma**2 - following**2)).sqrt() / sigma

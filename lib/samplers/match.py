@@ -34,8 +34,8 @@ class Targets:
     spread: Tensor
     gaussian: GaussianTexture
 
-    @torch.no_grad()
     @classmethod
+    @torch.no_grad()
     def of(cls, model: Model, x0: Tensor) -> "Targets":
         """Measured on x0 [1,3,H,W]; f is periodic, so it is shown the periodic component of x0."""
         x = periodic_component(x0)
@@ -57,7 +57,7 @@ def blend(a: Targets, b: Targets, t: float) -> Targets:
     """The straight line of Eq. 5 from mu_a (t = 0) to mu_b (t = 1), with spreads and spectra between."""
     gaussian = GaussianTexture(
         torch.lerp(a.gaussian.mean, b.gaussian.mean, t),
-        torch.lerp(*(_widest(g.covariance, a, b) for g in (a.gaussian, b.gaussian)), t),
+        torch.lerp(_widest(a.gaussian.covariance, a, b), _widest(b.gaussian.covariance, a, b), t),
     )
     return Targets(torch.lerp(a.mu, b.mu, t), torch.lerp(a.spread, b.spread, t), gaussian)
 

@@ -1,4 +1,4 @@
-"""What a sampler yields: one record a step, so that a notebook, a progress bar and a widget each show what they like."""
+"""What a sampler yields: one record a step. A notebook, a progress bar, a widget each show what they like of it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

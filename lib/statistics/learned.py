@@ -14,6 +14,7 @@ second derivative, and needs no image size in particular.
 """
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -118,7 +119,7 @@ class UNet(nn.Module):
                 continue
             out = self.read[str(s)](normalise(h))
             if self.architecture.quadratic:
-                out = out * convolve(y - around(y), self.filters[str(s)]).square()
+                out = out * convolve(y - around(y), cast(nn.Conv2d, self.filters[str(s)])).square()
             densities.append(out)
         return densities
 

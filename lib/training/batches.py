@@ -3,6 +3,7 @@
 A batch is a function of (seed, step) alone, so that an interrupted run goes on exactly where it was.
 """
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,13 @@ from lib.errors import TextureError
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".JPEG"}
 
+Groups = dict[str, list[np.ndarray]]
+
 
 class Crops:
     """Crops [B,3,size,size] in [0,1] from groups of images; each group (a folder) is drawn by the root of its size."""
 
-    def __init__(self, groups: dict[str, list[np.ndarray]], seed: int = 0) -> None:
+    def __init__(self, groups: Groups, seed: int = 0) -> None:
         if not groups:
             raise TextureError("no images to train on: name a folder of images or of patch shards")
         self.seed, self.groups = seed, [groups[name] for name in sorted(groups)]
@@ -51,17 +54,45 @@ class Crops:
         return (crop.clamp(1e-4, 1) ** gain[0] * gain[1:, None, None]).clamp(0, 1).contiguous()
 
 
-def load_folder(folder: Path, smallest: int) -> tuple[dict[str, list[np.ndarray]], dict[str, list[np.ndarray]]]:
+def load(folders: list[Path], size: int) -> tuple[Groups, Groups]:
+    """(train, validation) images by group, from folders of photographs or of patch shards.
+
+    Raises TextureError for a folder that is missing or holds nothing of at least `size` pixels.
+    """
+    train: Groups = {}
+    held: Groups = {}
+    for folder in folders:
+        if not folder.is_dir():
+            raise TextureError(f"{folder} is not a folder; name one of photographs or of patch shards")
+        shards = any(folder.rglob("*.npy"))
+        for target, source in zip((train, held), (load_shards if shards else load_folder)(folder, size), strict=True):
+            target.update({f"{folder.name}/{name}": images for name, images in source.items()})
+    return train, held
+
+
+def load_shards(folder: Path, size: int) -> tuple[Groups, Groups]:
+    """Patches [n,128,128,3] that `python -m lib filter` wrote, memory-mapped, as one group each."""
+    from lib.dataset.shards import open_patches
+
+    train, held = (
+        [patches[i] for i in range(len(patches))]
+        for patches in (open_patches(folder, split) for split in ("train", "validation"))
+    )
+    if not train or min(train[0].shape[:2]) < size:
+        raise TextureError(f"{folder} holds no training patches of at least {size} pixels")
+    return {"patches": train}, ({"patches": held} if held else {})
+
+
+def load_folder(folder: Path, smallest: int) -> tuple[Groups, Groups]:
     """All images under `folder` as uint8 [H,W,3], grouped by the folder they lie in: (train, validation).
 
     One image in sixteen, chosen by a hash of its name, is validation. Images under `smallest` pixels are left out.
     """
-    import hashlib
-
-    train: dict[str, list[np.ndarray]] = {}
-    held: dict[str, list[np.ndarray]] = {}
+    train: Groups = {}
+    held: Groups = {}
     for path in sorted(p for p in folder.rglob("*") if p.suffix in SUFFIXES):
-        image = np.asarray(Image.open(path).convert("RGB"))
+        with Image.open(path) as file:
+            image = np.asarray(file.convert("RGB"))
         if min(image.shape[:2]) < smallest:
             continue
         name = path.relative_to(folder)
@@ -72,7 +103,7 @@ def load_folder(folder: Path, smallest: int) -> tuple[dict[str, list[np.ndarray]
     return train, held
 
 
-def validation_patches(held: dict[str, list[np.ndarray]], count: int, size: int) -> Tensor:
+def validation_patches(held: Groups, count: int, size: int) -> Tensor:
     """One centre patch [size,size] from each of `count` validation images, the same every time: [count,3,size,size]."""
     images = [image for name in sorted(held) for image in held[name] if min(image.shape[:2]) >= size]
     if not images:

@@ -1,0 +1,47 @@
+"""The card of a checkpoint: what it is, what made it, and how well it denoises, in Markdown."""
+
+import platform
+from typing import Any
+
+import torch
+
+from lib.model import Model
+
+
+def write_card(model: Model, recipe: dict[str, Any], data_card: str = "") -> str:
+    """Markdown for a model and the recipe that made it; `data_card` says what the training data are."""
+    architecture = model.architecture
+    f = sum(p.numel() for p in model.statistics.parameters())
+    phi = sum(p.numel() for p in model.lambda_phi.parameters())
+    machine = torch.cuda.get_device_name() if torch.cuda.is_available() else _processor()
+    lines = [
+        f"# Checkpoint `{recipe['configuration']}`",
+        "",
+        f"Statistics f ({model.dim}: {architecture.known} built in, {model.dim - architecture.known} learned) and "
+        f"multipliers lambda of a maximum-entropy model of visual textures (Zhao & Simoncelli, Eq. 1-4).",
+        f"{f:,} parameters in f_theta, {phi:,} in lambda_phi; weights in float16.",
+        "",
+        "For making, denoising and comparing images of *textures*: homogeneous surfaces. Not for scenes or objects.",
+        "",
+        "## How it was made",
+        f"{recipe['trained_steps']:,} steps of {recipe['batch']} crops of {recipe['size']}x{recipe['size']} pixels "
+        f"({recipe['trained_steps'] * recipe['batch']:,} samples; the paper: 5 million of 128x128), AdamW at "
+        f"{recipe['rate']:g}, seed {recipe['seed']}, {recipe['seconds'] / 60:.0f} minutes on {machine}.",
+        f"Data: {', '.join(recipe['data'])}.",
+        "",
+        data_card,
+        "",
+        "## Loss by noise level",
+        "Mean over pixels of |eps_hat - eps|^2 on photographs that were not trained on; predicting zero scores 1.",
+        "",
+        "| denoiser | " + " | ".join(f"{s:g}" for s in recipe["losses"]["sigmas"]) + " |",
+        "|---" * (len(recipe["losses"]["sigmas"]) + 1) + "|",
+    ]
+    for row, values in recipe["losses"].items():
+        if row != "sigmas":
+            lines.append(f"| {row} | " + " | ".join(f"{v:.4f}" for v in values) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _processor() -> str:
+    return f"{torch.get_num_threads()} threads of {platform.machine()}"

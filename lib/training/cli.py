@@ -1,0 +1,89 @@
+"""`python -m lib train`: from a folder of photographs or patch shards to a checkpoint with its card."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from lib.errors import TextureError
+from lib.training import batches, checkpoint
+from lib.training.card import write_card
+from lib.training.loop import Recipe, Trainer
+from lib.training.validation import SIGMAS, loss_table
+
+SAVE_EVERY = 120.0  # seconds
+PATCHES, PATCH = 16, 64  # of the validation set
+
+
+def train(
+    data: Annotated[list[Path], typer.Option(help="folder of photographs or patch shards; repeatable")],
+    out: Annotated[Path, typer.Option(help="folder of the run: state, checkpoint, card")] = Path("runs/default"),
+    config: Annotated[str, typer.Option(help="default or paper (see lib/statistics/learned.py)")] = "default",
+    steps: Annotated[int, typer.Option(min=1, help="steps in all; more than before goes on training")] = 6000,
+    batch: Annotated[int, typer.Option(min=1, help="crops a step")] = 16,
+    size: Annotated[int, typer.Option(min=32, help="side of a crop, pixels")] = 64,
+    rate: Annotated[float, typer.Option(min=0.0, help="learning rate")] = 2e-3,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
+    compiled: Annotated[bool, typer.Option("--compile/--no-compile", help="compile the loss (minutes, once)")] = False,
+) -> None:
+    """Train f and lambda by Eq. 4. Interrupt at will: the same command goes on where it was."""
+    recipe = Recipe(config, steps, batch, size, rate, seed)
+    train_groups, held = batches.load(data, size)
+    trainer = Trainer(recipe, batches.Crops(train_groups, seed), device, compiled)
+    state = out / "state.pt"
+    if state.exists():
+        trainer.resume(state)
+    patches = batches.validation_patches(held, PATCHES, PATCH)
+    columns = (TextColumn("step {task.completed}/{task.total}"), BarColumn(), TimeElapsedColumn(),
+               TimeRemainingColumn(), TextColumn("{task.description}"))  # fmt: skip
+    try:
+        with Progress(*columns) as progress:
+            task = progress.add_task("", total=steps, completed=trainer.step)
+            saved, mean = time.monotonic(), 1.0
+            for record in trainer.run():
+                mean += 0.02 * (record.loss - mean)
+                progress.update(task, completed=record.step, description=f"loss {mean:.3f} of the Gaussian's")
+                if time.monotonic() - saved > SAVE_EVERY:
+                    trainer.save(state)
+                    saved = time.monotonic()
+    finally:
+        trainer.save(state)
+    table = loss_table(trainer.averaged(), patches)
+    for row, losses in table.items():
+        print(f"{row:<12}" + "".join(f"{value:8.4f}" for value in losses))
+    write(trainer, data, out / f"{out.name}.safetensors", {"sigmas": list(SIGMAS), **table})
+
+
+def write(trainer: Trainer, data: list[Path], path: Path, losses: dict[str, list[float]]) -> Path:
+    """The checkpoint of a trainer's averaged weights, with recipe and card."""
+    from dataclasses import asdict
+
+    recipe = {**asdict(trainer.recipe), "seconds": round(trainer.seconds), "trained_steps": trainer.step,
+              "data": [folder.name for folder in data], "losses": losses}  # fmt: skip
+    model = trainer.averaged()
+    checkpoint.save(model, path, write_card(model, recipe), recipe)
+    print(path)
+    return path
+
+
+def bench(
+    device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
+    batch: Annotated[int, typer.Option(min=1)] = 16,
+    size: Annotated[int, typer.Option(min=32)] = 64,
+    compiled: Annotated[bool, typer.Option("--compile/--no-compile")] = False,
+) -> None:
+    """How many samples a second a training step takes on this machine, on noise in place of photographs."""
+    import numpy as np
+
+    image = np.random.default_rng(0).integers(0, 256, (2 * size, 2 * size, 3), dtype=np.uint8)
+    trainer = Trainer(Recipe(steps=8, batch=batch, size=size), batches.Crops({"noise": [image]}), device, compiled)
+    times = []
+    for record in trainer.run():
+        times.append(record.seconds)
+    if len(times) < 4:
+        raise TextureError("too few steps to time")
+    each = (times[-1] - times[2]) / (len(times) - 3)
+    print(f"{batch / each:.1f} samples/s of {size}x{size}, {1000 * each:.0f} ms a step of {batch}, {device}")

@@ -1,0 +1,37 @@
+"""Denoising loss by noise level, beside references that are exact: predict-zero and Gaussian denoisers.
+
+Every row sees the same patches and the same noise. The model is used as `lib.denoise` uses it.
+"""
+
+import torch
+from torch import Tensor
+
+from lib.evaluation.reference import noise, reference_table
+from lib.model import Model
+from lib.samplers.denoise import denoise
+
+SIGMAS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+LAGS = (4, 8, 16)
+CHUNK = 8  # patches at a time
+
+
+def model_losses(model: Model, patches: Tensor, sigmas: tuple[float, ...] = SIGMAS, seed: int = 0) -> list[float]:
+    """Mean of |eps_hat - eps|^2 over pixels, one number a noise level: patches [N,3,H,W] in [0,1]."""
+    device = next(model.parameters()).device
+    losses = []
+    for sigma in sigmas:
+        eps = noise(patches, sigma, seed)
+        total = 0.0
+        for x, e in zip(patches.split(CHUNK), eps.split(CHUNK), strict=True):
+            y = x + sigma * e
+            estimate = (y - denoise(model, y.to(device), x.to(device), sigma).cpu()) / sigma
+            total += (estimate - e).square().mean().item() * len(x)
+        losses.append(total / len(patches))
+    return losses
+
+
+def loss_table(model: Model, patches: Tensor, seed: int = 0) -> dict[str, list[float]]:
+    """Rows "model", "zero" and "gaussian-L" of losses at SIGMAS."""
+    with torch.no_grad():
+        references = reference_table(patches, SIGMAS, LAGS, seed)
+    return {"model": model_losses(model, patches, SIGMAS, seed), **references}
