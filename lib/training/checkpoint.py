@@ -56,7 +56,8 @@ def load(name_or_path: str | Path = "default") -> Model:
     if header.get("sha256") != digest(weights):
         raise TextureError(f"{path} does not match the sha256 in its header: it was altered; get it again")
     card = path.with_suffix(".md")
-    shape: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(header["architecture"]).items()}
+    stored = json.loads(header["architecture"])
+    shape: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
     model = Model(Architecture(**shape), path.stem, card.read_text(encoding="utf-8") if card.exists() else "")
     model.load_state_dict({key: value.float() for key, value in weights.items()})
     return model.eval().requires_grad_(False)

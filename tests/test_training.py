@@ -1,0 +1,131 @@
+"""Training: resumed equals uninterrupted, batches depend on the step alone, wrong gradients and wrong data are refused."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lib.errors import TextureError
+from lib.training import batches
+from lib.training.loop import Recipe, Trainer, gradient_cosine, rate
+from lib.training.loss import SIGMA_MEDIAN, deep_loss, draw_sigma
+
+RECIPE = Recipe(steps=4, batch=2, size=32)
+
+
+def crops(seed: int = 0) -> batches.Crops:
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 256, (48, 56, 3), dtype=np.uint8) for _ in range(3)]
+    return batches.Crops({"a": images[:1], "b": images[1:]}, seed)
+
+
+@pytest.mark.parametrize("configuration", ["default", "paper"])
+def test_interruption_and_resumption_give_the_weights_of_an_uninterrupted_run(tmp_path: Path, configuration: str) -> None:
+    recipe = Recipe(configuration, steps=4, batch=2, size=32)
+    whole = Trainer(recipe, crops())
+    losses = [record.loss for record in whole.run()]
+    first = Trainer(recipe, crops())
+    begun = [record.loss for record in first.run(until=2)]
+    first.save(tmp_path / "state.pt")
+    torch.manual_seed(99)  # what happened in between must not matter
+    second = Trainer(recipe, crops())
+    second.resume(tmp_path / "state.pt")
+    ended = [record.loss for record in second.run()]
+    assert begun + ended == losses
+    for key, value in whole.model.state_dict().items():
+        assert torch.equal(value, second.model.state_dict()[key]), key
+        assert torch.equal(whole.average[key], second.average[key]), key
+
+
+def test_a_state_of_another_recipe_is_refused(tmp_path: Path) -> None:
+    trainer = Trainer(RECIPE, crops())
+    trainer.save(tmp_path / "state.pt")
+    with pytest.raises(TextureError, match="rate"):
+        Trainer(Recipe(steps=4, batch=2, size=32, rate=1.0), crops()).resume(tmp_path / "state.pt")
+    (tmp_path / "state.pt").write_bytes(b"nothing")
+    with pytest.raises(TextureError, match=r"state\.pt"):
+        Trainer(RECIPE, crops()).resume(tmp_path / "state.pt")
+
+
+def test_training_lowers_the_loss_on_what_it_sees() -> None:
+    """One texture that no Gaussian describes: after a few steps the learned part must be doing something for it."""
+    stripes = np.zeros((64, 64, 3), dtype=np.uint8)
+    stripes[(np.indices((64, 64)).sum(0) // 5) % 2 == 0] = 200
+    stripes[20:40, 20:40] = 90
+    trainer = Trainer(Recipe(steps=60, batch=4, size=32, rate=3e-3), batches.Crops({"one": [stripes]}))
+    losses = [record.loss for record in trainer.run(until=40)]
+    assert np.mean(losses[-8:]) < 0.9 * np.mean(losses[:8])
+
+
+def test_the_step_decides_the_batch() -> None:
+    a, b = crops(), crops()
+    b.batch(1, 2, 32)
+    assert torch.equal(a.batch(7, 2, 32), b.batch(7, 2, 32))
+    assert not torch.equal(a.batch(7, 2, 32), a.batch(8, 2, 32))
+    assert not torch.equal(a.batch(7, 2, 32), crops(seed=1).batch(7, 2, 32))
+    x = a.batch(3, 5, 32)
+    assert x.shape == (5, 3, 32, 32) and x.min() >= 0 and x.max() <= 1
+
+
+def test_noise_levels_are_log_normal() -> None:
+    sigma = draw_sigma(4000, torch.Generator().manual_seed(0))
+    assert sigma.log().median().exp().item() == pytest.approx(SIGMA_MEDIAN, rel=0.1)
+    assert sigma.min() >= 0.01 and sigma.max() <= 10
+
+
+def test_the_rate_warms_up_and_ends_at_zero() -> None:
+    recipe = Recipe(steps=1000)
+    rates = [rate(recipe, step) for step in range(1001)]
+    assert rates[0] < rates[50] < rates[99] == max(rates)
+    assert rates[600] == pytest.approx(recipe.rate) and rates[1000] == 0
+    assert rates[800] == pytest.approx(recipe.rate / 2)
+
+
+def test_gradients_are_compared_and_wrong_ones_are_seen() -> None:
+    trainer = Trainer(RECIPE, crops())
+    before = {k: v.clone() for k, v in trainer.model.state_dict().items()}
+    assert gradient_cosine(trainer, deep_loss) == pytest.approx(1, abs=1e-6)
+
+    def wrong(model: Any, y: torch.Tensor, lam: torch.Tensor, target: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        return deep_loss(model, y, lam.flip(1), target, weights)
+
+    assert gradient_cosine(trainer, wrong) < 0.99
+    for key, value in trainer.model.state_dict().items():
+        assert torch.equal(value, before[key]), key
+
+
+def test_wrong_compiled_gradients_stop_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    def miscompile(function: Callable[..., Any], **_: Any) -> Callable[..., Any]:
+        return lambda model, y, lam, target, weights: function(model, y, lam.flip(1), target, weights)
+
+    monkeypatch.setattr(torch, "compile", miscompile)
+    with pytest.raises(TextureError, match="compiled gradients are wrong"):
+        Trainer(RECIPE, crops(), compiled=True)
+
+
+def test_a_folder_of_photographs_is_split_by_image(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    for k in range(60):
+        folder = tmp_path / ("x" if k % 2 else "y")
+        folder.mkdir(exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(folder / f"{k}.png")
+    Image.fromarray(rng.integers(0, 256, (20, 40, 3), dtype=np.uint8)).save(tmp_path / "x" / "small.png")
+    train, held = batches.load([tmp_path], 32)
+    counts = [sum(map(len, groups.values())) for groups in (train, held)]
+    assert sum(counts) == 60 and 0 < counts[1] < 15
+    assert {name.split("/")[-1] for name in train} == {"x", "y"}
+    patches = batches.validation_patches(held, 2, 32)
+    assert torch.equal(patches, batches.validation_patches(held, 2, 32)) and patches.shape == (2, 3, 32, 32)
+
+
+def test_folders_without_images_are_named(tmp_path: Path) -> None:
+    with pytest.raises(TextureError, match=str(tmp_path)):
+        batches.load([tmp_path], 32)
+    with pytest.raises(TextureError, match="absent"):
+        batches.load([tmp_path / "absent"], 32)
+    with pytest.raises(TextureError, match="known are"):
+        Trainer(Recipe(configuration="other"), crops())
