@@ -16,7 +16,7 @@ from lib.images import check_image
 from lib.model import Model
 from lib.samplers.diffuse import STEPS, diffuse_multipliers, schedule
 from lib.samplers.match import STEPS as MATCH_STEPS
-from lib.samplers.match import Targets, blend, canvas, match_targets
+from lib.samplers.match import Targets, blend, blend_gaussians, canvas, gaussian_of, match_targets
 from lib.samplers.step import Step, checked_count, checked_size, white_noise
 
 SPACES = ("mu", "lambda")
@@ -48,11 +48,10 @@ def between_steps(
         levels = steps or STEPS
         with torch.no_grad():
             lam_a, lam_b = schedule(model, xa, levels), schedule(model, xb, levels)
-        mean = torch.lerp(xa.mean((2, 3), keepdim=True), xb.mean((2, 3), keepdim=True), t)
         records = diffuse_multipliers(
             model,
             lambda sigma: torch.lerp(lam_a(sigma), lam_b(sigma), t),
-            mean,
+            blend_gaussians(gaussian_of(xa), gaussian_of(xb), t),
             lambda k: white_noise(1, h, w, seed, k),
             levels,
         )

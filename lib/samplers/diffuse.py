@@ -2,7 +2,12 @@
 
 From sigma_max down to zero, y -> x_hat + noise, where x_hat = y - sigma eps_hat is Miyasawa's estimate. Part of the
 noise of the next level is the estimated one and part is fresh (an ancestral step), which lets later steps
-correct earlier ones.
+correct earlier ones. Two things keep the contrast of a sample from fading with the number of steps (on a Gaussian
+texture both can be checked exactly):
+
+- x_hat is carried half a step ahead, along the line through the estimate before (Lu et al. 2022, DPM-Solver++ 2M);
+- the top level is the Gaussian texture of the exemplar's mean and spectrum plus noise, not noise alone: at low
+  frequencies the spectrum of a texture exceeds sigma_max^2.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,12 +19,13 @@ from torch import Tensor
 from lib.energy import predicted_noise
 from lib.images import check_image
 from lib.model import Model
-from lib.samplers.match import canvas
+from lib.samplers.match import canvas, colouring, gaussian_of
 from lib.samplers.step import Step, checked_count, checked_size, last, white_noise
+from lib.statistics.gaussian import GaussianTexture
 from lib.statistics.quadratic import periodic_component
 
 STEPS = 40
-SIGMA_MAX = 2.0  # pixel units: ten times a texture's contrast; above it the exemplar's mean is all there is
+SIGMA_MAX = 2.0  # pixel units: ten times a texture's contrast; above it a texture is as good as Gaussian
 SIGMA_MIN = 0.01
 RHO = 5.0  # Karras et al. 2022, eq. 5: how much denser the levels lie at the small end
 FRESH = 0.7  # share of the noise's freedom that is renewed: 0 is deterministic, 1 the full ancestral step
@@ -33,23 +39,33 @@ def noise_levels(steps: int) -> Tensor:
 
 
 def diffuse_multipliers(
-    model: Model, lam: Callable[[Tensor], Tensor], mean: Tensor, noise: Callable[[int], Tensor], steps: int
+    model: Model,
+    lam: Callable[[Tensor], Tensor],
+    gaussian: GaussianTexture,
+    noise: Callable[[int], Tensor],
+    steps: int,
 ) -> Iterator[Step]:
     """Sample the densities whose multipliers at noise level sigma (a scalar) are lam(sigma) [1,d] or [n,d].
 
-    `mean` [1 or n,3,1,1] is where the top noise level is centred; `noise(k)` [n,3,H,W] is the k-th draw of white
-    noise. Each record holds the estimate x_hat; its `loss` is the noise level, sigma.
+    `gaussian` is the texture at the top noise level; `noise(k)` [n,3,H,W] is the k-th draw of white noise. Each
+    record holds the estimate x_hat; its `loss` is the noise level, sigma.
     """
     sigmas = noise_levels(steps)
-    y = mean + sigmas[0] * noise(0)
+    z = noise(0)
+    y = colouring(gaussian, z.shape[-2], z.shape[-1], sigmas[0].item())(z)
+    before: tuple[Tensor, Tensor] | None = None  # the last estimate, and the width of the step from it, in log sigma
     for k, (sigma, following) in enumerate(pairwise(sigmas)):
-        eps = predicted_noise(model.statistics, lam(sigma), y)
-        estimate = y - sigma * eps
-        fresh = FRESH * (following**2 * (sigma**2 - following**2)).sqrt() / sigma
-        y = estimate + (following**2 - fresh**2).clamp_min(0).sqrt() * eps
-        if following > 0:
-            y = y + fresh * noise(k + 1)
+        estimate = y - sigma * predicted_noise(model.statistics, lam(sigma), y)
         yield Step(estimate.clamp(0, 1), sigma.item(), k + 1, steps)
+        if following == 0:
+            return
+        width, x = (sigma / following).log(), estimate
+        if before is not None:
+            x = estimate + (estimate - before[0]) * width / (2 * before[1])
+        before = estimate, width
+        fresh = FRESH * (following**2 * (sigma**2 - following**2)).sqrt() / sigma
+        kept = (following**2 - fresh**2).clamp_min(0).sqrt()
+        y = x + kept / sigma * (y - x) + fresh * noise(k + 1)
 
 
 def diffuse_steps(
@@ -69,8 +85,9 @@ def diffuse_steps(
     h, w = canvas(height, width, tileable)
     with torch.no_grad():
         lam = schedule(model, x0, steps)
-    mean = x0.mean((2, 3), keepdim=True)
-    for record in diffuse_multipliers(model, lam, mean, lambda k: white_noise(n, h, w, seed, k), steps):
+    for record in diffuse_multipliers(
+        model, lam, gaussian_of(x0), lambda k: white_noise(n, h, w, seed, k), steps
+    ):
         yield Step(record.image[..., :height, :width], record.loss, record.step, record.steps)
 
 

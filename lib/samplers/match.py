@@ -8,10 +8,11 @@ Two choices make it fast and scale-free, and change neither the model nor its mi
   white noise, so x starts as a Gaussian texture, and a step moves every frequency in proportion to its size.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from lib.images import check_image
@@ -49,37 +50,34 @@ class Targets:
         ])  # fmt: skip
         pieces = torch.cat([model.statistics(periodic_component(crop[None])) for crop in crops])
         variance = (pieces - mu).square().mean(0, keepdim=True) * (h * w) / (height * width)
-        lag = min(LAG, min(height, width) // 2 - 1)
-        return cls(mu, (variance + (FLOOR * mu).square() + 1e-12).sqrt(), GaussianTexture.fit(x, lag))
+        return cls(mu, (variance + (FLOOR * mu).square() + 1e-12).sqrt(), gaussian_of(x0))
 
 
 def blend(a: Targets, b: Targets, t: float) -> Targets:
     """The straight line of Eq. 5 from mu_a (t = 0) to mu_b (t = 1), with spreads and spectra between."""
-    gaussian = GaussianTexture(
-        torch.lerp(a.gaussian.mean, b.gaussian.mean, t),
-        torch.lerp(_widest(a.gaussian.covariance, a, b), _widest(b.gaussian.covariance, a, b), t),
-    )
+    gaussian = blend_gaussians(a.gaussian, b.gaussian, t)
     return Targets(torch.lerp(a.mu, b.mu, t), torch.lerp(a.spread, b.spread, t), gaussian)
 
 
-def _widest(covariance: Tensor, a: Targets, b: Targets) -> Tensor:
-    """Pad a table of lags to the wider of two exemplars' tables."""
-    lags = max(t.gaussian.covariance.shape[-1] for t in (a, b))
-    margin = (lags - covariance.shape[-1]) // 2
-    return torch.nn.functional.pad(covariance, (margin,) * 4)
+def gaussian_of(x0: Tensor) -> GaussianTexture:
+    """Mean and smooth spectrum of x0 [1,3,H,W], whose opposite edges need not meet."""
+    return GaussianTexture.fit(periodic_component(x0), min(LAG, min(x0.shape[-2:]) // 2 - 1))
 
 
-def match_targets(
-    model: Model, targets: Targets, noise: Tensor, steps: int = STEPS, tileable: bool = True
-) -> Iterator[Step]:
+def blend_gaussians(a: GaussianTexture, b: GaussianTexture, t: float) -> GaussianTexture:
+    """Mean and autocovariance on the straight line from a to b, the shorter table of lags continued by zeros."""
+    lags = max(g.covariance.shape[-1] for g in (a, b))
+    tables = [F.pad(g.covariance, ((lags - g.covariance.shape[-1]) // 2,) * 4) for g in (a, b)]
+    return GaussianTexture(torch.lerp(a.mean, b.mean, t), torch.lerp(tables[0], tables[1], t))
+
+
+def match_targets(model: Model, targets: Targets, noise: Tensor, steps: int = STEPS) -> Iterator[Step]:
     """Match targets from white noise [n,3,H,W]; `loss` is the mean squared mismatch in spreads, per statistic."""
     n, _, height, width = noise.shape
-    root = _root(targets.gaussian, height, width)
-    mean = targets.gaussian.mean.float()[:, :, None, None]
+    colour = colouring(targets.gaussian, height, width)
 
     def image(z: Tensor) -> Tensor:
-        Z = torch.fft.rfft2(z.view(n, 3, height, width))
-        return mean + torch.fft.irfft2(torch.einsum("hwij,bjhw->bihw", root, Z), s=(height, width))
+        return colour(z.view(n, 3, height, width))
 
     def objective(z: Tensor) -> tuple[Tensor, Tensor]:
         z = z.detach().requires_grad_()
@@ -140,8 +138,19 @@ def canvas(height: int, width: int, tileable: bool) -> tuple[int, int]:
     return (height, width) if tileable else (-(-height // 16) * 16, -(-width // 16) * 16)
 
 
-def _root(gaussian: GaussianTexture, height: int, width: int) -> Tensor:
-    """Hermitian square root of the spectrum, no eigenvalue under one grey level squared: [H,W/2+1,3,3] complex."""
+def colouring(gaussian: GaussianTexture, height: int, width: int, sigma: float = 0) -> Callable[[Tensor], Tensor]:
+    """z -> m + (S + sigma^2)^(1/2) z, [n,3,H,W] both: white noise becomes the Gaussian texture under noise sigma.
+
+    The root is the Hermitian one, so that z moves no detail elsewhere; no eigenvalue of S is taken for less than
+    one grey level squared.
+    """
     values, vectors = torch.linalg.eigh(gaussian.spectrum(height, width)[0])
-    root = (vectors * values.clamp_min(1 / 255**2).sqrt()[..., None, :]) @ vectors.mH
-    return root.to(torch.complex64)
+    scale = (values.clamp_min(1 / 255**2) + sigma**2).sqrt()
+    root = ((vectors * scale[..., None, :]) @ vectors.mH).to(torch.complex64)
+    mean = gaussian.mean.float()[:, :, None, None]
+
+    def colour(z: Tensor) -> Tensor:
+        Z = torch.fft.rfft2(z)
+        return mean + torch.fft.irfft2(torch.einsum("hwij,bjhw->bihw", root, Z), s=(height, width))
+
+    return colour

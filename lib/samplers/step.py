@@ -35,7 +35,7 @@ def white_noise(n: int, height: int, width: int, seed: int, stream: int = 0) -> 
     """Standard normal noise [n,3,H,W]; image i is a function of (seed, i, stream) alone."""
     images = []
     for i in range(n):
-        generator = torch.Generator().manual_seed((seed * 1_000_003 + i) * 100_003 + stream)
+        generator = torch.Generator().manual_seed(((seed * 1_000_003 + i) * 100_003 + stream) % 2**63)
         images.append(torch.randn(3, height, width, generator=generator))
     return torch.stack(images)
 
@@ -44,7 +44,7 @@ def checked_size(size: int | tuple[int, int] | None, x0: Tensor) -> tuple[int, i
     """(height, width) from what a user may give: None (the exemplar's own), one number, or two."""
     if size is None:
         return x0.shape[-2], x0.shape[-1]
-    pair = (size, size) if isinstance(size, int) else tuple(size)
+    pair = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
     if len(pair) != 2 or not all(isinstance(s, int) and 32 <= s <= LARGEST for s in pair):
         raise TextureError(f"size {size!r} is not a number of pixels from 32 to {LARGEST}, or two: (height, width)")
     return pair
