@@ -39,21 +39,22 @@ def between_steps(
     if not 0 <= t <= 1:
         raise TextureError(f"t is {t}; it runs from 0 (xa) to 1 (xb)")
     checked_count("seed", seed, 0)
+    default, least = {"mu": (MATCH_STEPS, 1), "lambda": (STEPS, 2)}[space]
+    steps = checked_count("steps", default if steps is None else steps, least)
     height, width = checked_size(size, xa)
     h, w = canvas(height, width, False)
     if space == "mu":
         targets = blend(Targets.of(model, xa), Targets.of(model, xb), t)
-        records = match_targets(model, targets, white_noise(1, h, w, seed), steps or MATCH_STEPS)
+        records = match_targets(model, targets, white_noise(1, h, w, seed), steps)
     else:
-        levels = steps or STEPS
         with torch.no_grad():
-            lam_a, lam_b = schedule(model, xa, levels), schedule(model, xb, levels)
+            lam_a, lam_b = schedule(model, xa, steps), schedule(model, xb, steps)
         records = diffuse_multipliers(
             model,
             lambda sigma: torch.lerp(lam_a(sigma), lam_b(sigma), t),
             blend_gaussians(gaussian_of(xa), gaussian_of(xb), t),
             lambda k: white_noise(1, h, w, seed, k),
-            levels,
+            steps,
         )
     for record in records:
         yield Step(record.image[..., :height, :width], record.loss, record.step, record.steps)

@@ -18,21 +18,20 @@ def minimise(objective: Objective, z: Tensor, steps: int) -> Iterator[tuple[Tens
     """Yield (z [n,m], values [n]) after each of at most `steps` iterations.
 
     `objective` maps z [n,m] to values [n] and gradients [n,m]. An iteration that would raise a problem's value
-    leaves that problem where it is.
+    leaves that problem where it is, and the next one tries shorter steps.
     """
     value, gradient = objective(z)
     pairs: list[tuple[Tensor, Tensor]] = []
-    for iteration in range(steps):
+    length = 0.1 / gradient.abs().mean(1).clamp_min(1e-12)  # no curvature is known yet: a tenth a coordinate
+    for _ in range(steps):
         direction = -_inverse_hessian(pairs, gradient)
         slope = _dot(direction, gradient)
         uphill = slope >= 0
         direction = torch.where(uphill[:, None], -gradient, direction)
         slope = torch.where(uphill, -_dot(gradient, gradient), slope)
-        length = torch.ones_like(value)
-        if iteration == 0:
-            length = 1 / gradient.abs().mean(1).clamp_min(1e-12) * 0.1
         z_new, value_new, gradient_new = _search(objective, z, value, gradient, direction, slope, length)
         pairs = [*pairs[-MEMORY + 1 :], (z_new - z, gradient_new - gradient)]
+        length = torch.where(value_new < value, 1.0, length * SHRINK**TRIES)
         z, value, gradient = z_new, value_new, gradient_new
         yield z, value
 
@@ -61,20 +60,18 @@ def _search(
 
 def _inverse_hessian(pairs: list[tuple[Tensor, Tensor]], gradient: Tensor) -> Tensor:
     """The two-loop recursion: approximate inverse Hessian times gradient, [n,m]."""
-    q, alphas = gradient, []
-    rhos = []
+    q, alphas, rhos = gradient, [], []
+    scale = torch.zeros_like(gradient[:, 0])  # by the newest pair that has a curvature
     for s, y in reversed(pairs):
         curvature = _dot(s, y)
         good = curvature > 1e-10 * _dot(y, y)  # a pair without curvature (a step of zero, say) counts for nothing
         rho = torch.where(good, 1 / torch.where(good, curvature, 1.0), 0.0)
         alpha = rho * _dot(s, q)
         q = q - alpha[:, None] * y
+        scale = torch.where(good & (scale == 0), curvature / _dot(y, y).clamp_min(1e-30), scale)
         alphas.append(alpha)
         rhos.append(rho)
-    if pairs:
-        s, y = pairs[-1]
-        good = rhos[0] > 0
-        q = q * torch.where(good, _dot(s, y) / _dot(y, y).clamp_min(1e-30), 1.0)[:, None]
+    q = q * torch.where(scale > 0, scale, 1.0)[:, None]
     for (s, y), alpha, rho in zip(pairs, reversed(alphas), reversed(rhos), strict=True):
         q = q + s * (alpha - rho * _dot(y, q))[:, None]
     return q

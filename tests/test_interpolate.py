@@ -1,0 +1,107 @@
+"""Between two textures: straight lines in mu and in lambda, and what they start and end with."""
+
+import sys
+
+import pytest
+import torch
+
+import lib
+from lib.energy import predicted_noise
+from lib.samplers.diffuse import noise_levels, schedule
+from lib.samplers.match import Targets, blend, blend_gaussians, gaussian_of
+
+
+@pytest.fixture(scope="module")
+def model() -> lib.Model:
+    torch.manual_seed(0)
+    return lib.Model().eval().requires_grad_(False)
+
+
+XA, XB = lib.exemplar("grass")[:, :48, :48], lib.exemplar("pebble")[:, :40, :56]
+
+
+def test_the_targets_lie_on_a_straight_line(model: lib.Model) -> None:
+    a, b = Targets.of(model, XA[None]), Targets.of(model, XB[None])
+    for i in range(5):
+        t = blend(a, b, i / 4)
+        assert torch.allclose(t.mu, (4 - i) / 4 * a.mu + i / 4 * b.mu)
+        assert torch.allclose(t.spread, (4 - i) / 4 * a.spread + i / 4 * b.spread)
+        assert torch.allclose(t.gaussian.mean, (4 - i) / 4 * a.gaussian.mean + i / 4 * b.gaussian.mean)
+    assert torch.equal(blend(a, b, 0.0).mu, a.mu)
+    assert torch.equal(blend(a, b, 1.0).mu, b.mu)
+
+
+def test_spectra_are_linear_too_though_their_tables_differ() -> None:
+    a, b = gaussian_of(XA[None]), gaussian_of(XB[None])
+    assert a.covariance.shape != b.covariance.shape
+    spectra = [g.spectrum(64, 64) for g in (a, blend_gaussians(a, b, 0.25), b)]
+    assert torch.allclose(spectra[1], 0.75 * spectra[0] + 0.25 * spectra[2])
+    assert torch.linalg.eigvalsh(spectra[1]).min() > -1e-10
+
+
+def test_the_ends_are_the_samplers_own(model: lib.Model) -> None:
+    for space, sampler in (("mu", lib.match_steps), ("lambda", lib.diffuse_steps)):
+        for t, x in ((0.0, XA), (1.0, XB)):
+            line = list(lib.between_steps(model, XA, XB, t, space, seed=3, size=(40, 56), steps=3))
+            own = list(sampler(model, x, seed=3, size=(40, 56), steps=3))
+            assert len(line) == len(own) == 3
+            assert torch.allclose(line[-1].image, own[-1].image, atol=1e-3), (space, t)
+
+
+def test_lambda_is_blended_and_not_the_images(model: lib.Model) -> None:
+    """The first estimate is affine in lambda: that of t = 1/2 is the mean of the ends', for the same y."""
+    size = (48, 48)
+    lam_a, lam_b = (schedule(model, x[None], 3) for x in (XA, XB))
+    sigma = noise_levels(3)[0]
+    y = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(0))
+    ends = [predicted_noise(model.statistics, lam(sigma), y) for lam in (lam_a, lam_b)]
+    middle = predicted_noise(model.statistics, torch.lerp(lam_a(sigma), lam_b(sigma), 0.5), y)
+    assert torch.allclose(middle, (ends[0] + ends[1]) / 2, atol=1e-5)
+
+
+def test_shapes_and_one_noise_for_the_whole_line(model: lib.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = sys.modules["lib.interpolate"]  # the function of the same name stands before it in lib
+    monkeypatch.setattr(module, "MATCH_STEPS", 2)
+    monkeypatch.setattr(module, "STEPS", 2)
+    for space in ("mu", "lambda"):
+        line = lib.interpolate(model, XA, XB, steps=2, space=space, seed=1)
+        assert line.shape == (3, 3, 48, 48)
+        assert line.dtype == torch.float32
+        assert 0 <= line.min() <= line.max() <= 1
+        assert torch.equal(line, lib.interpolate(model, XA, XB, steps=2, space=space, seed=1))
+    same = lib.interpolate(model, XA, XA, steps=2)
+    assert torch.allclose(same[0], same[1], atol=1e-3)
+    assert torch.allclose(same[0], same[2], atol=1e-3)
+    records = list(lib.interpolate_steps(model, XA, XB, steps=1))
+    assert [(r.step, r.steps) for r in records] == [(1, 2), (2, 2)]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"space": "nu"}, "no space 'nu'; known are mu, lambda"),
+        ({"steps": 0}, "steps is 0"),
+        ({"steps": 1.5}, "steps is 1.5"),
+        ({"seed": -1}, "seed is -1"),
+        ({"xa": XA[:, :20]}, "xa is"),
+        ({"xb": XB * 255}, "xb has pixels"),
+        ({"xb": XB[None].expand(2, -1, -1, -1)}, "a batch"),
+    ],
+)
+def test_errors_say_what_is_wrong(model: lib.Model, change: dict, said: str) -> None:
+    with pytest.raises(lib.TextureError) as caught:
+        lib.interpolate(**({"model": model, "xa": XA, "xb": XB} | change))
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("t", [-0.1, 1.1, float("nan")])
+def test_t_runs_from_0_to_1(model: lib.Model, t: float) -> None:
+    with pytest.raises(lib.TextureError, match="it runs from 0"):
+        next(lib.between_steps(model, XA, XB, t))
+
+
+def test_a_point_of_the_line_takes_at_least_one_step(model: lib.Model) -> None:
+    for space in ("mu", "lambda"):
+        with pytest.raises(lib.TextureError, match="steps is 0"):
+            next(lib.between_steps(model, XA, XB, 0.5, space, steps=0))
