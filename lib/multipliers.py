@@ -2,9 +2,9 @@
 
 What lambda must be is known to first order, and the network is left the rest:
 
-- a Gaussian's multipliers are sigma / (sigma^2 + S), S its variance, and structure is worth nothing where the noise
-  is larger than it: the network's output is multiplied by sigma S / (sigma^2 + S)^2, with S the variance that x has
-  at the scale which the statistic is read at;
+- structure is worth nothing where the noise is larger than it, and a gradient of unit size is worth the same
+  whatever statistic it comes from: the network's output is multiplied by S / (S + sigma^2), with S the variance that
+  x has at the scale which the statistic is read at, and by the inverse of the typical gradient of the statistic;
 - in the `default` configuration the autocovariances' multipliers are the Gaussian's own, solved in closed form
   (quadratic.py), and the network gives the others;
 - f(x) itself (no gradient) is given to the head: lambda and mu = E f determine each other.
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from lib.statistics.learned import LearnedStatistics, around
 
 LEAST_VARIANCE = 1e-5  # pixel units squared: less than one grey level
+OUTPUT_SCALE = 0.03  # several hundred outputs of order one add up to less than one
 MU_SCALE = 0.3  # f(x) enters the head as asinh(f / MU_SCALE), of order one for most statistics
 
 
@@ -54,7 +55,12 @@ class ConvNeXtBlock(nn.Module):
 
 
 class Multipliers(nn.Module):
-    """lambda_phi: x [B,3,H,W] in [0,1], sigma [B] or a number (same units) -> lam [B,512]."""
+    """lambda_phi: x [B,3,H,W] in [0,1], sigma [B] or a number (same units) -> lam [B,512].
+
+    `preconditioner` mixes the outputs so that each moves eps_hat in a direction of its own (training/precondition.py).
+    """
+
+    preconditioner: Tensor
 
     def __init__(
         self, dim: int, known: int, channels: tuple[int, ...] = (48, 96, 160), depth: int = 2, width: int = 384
@@ -74,6 +80,7 @@ class Multipliers(nn.Module):
         self.films = nn.ModuleList(Film(width, embedding) for _ in range(2))
         self.hidden = nn.ModuleList(nn.Linear(width, width) for _ in range(2))
         self.out = nn.Linear(width, dim - known)
+        self.register_buffer("preconditioner", torch.eye(dim - known))
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
@@ -91,7 +98,7 @@ class Multipliers(nn.Module):
         h = self.join(torch.cat([h.mean((2, 3)), torch.asinh(mu / MU_SCALE)], 1))
         for film, hidden in zip(self.films, self.hidden, strict=True):
             h = h + F.silu(hidden(film(F.layer_norm(h, h.shape[1:]), e)))
-        return self.out(h)
+        return OUTPUT_SCALE * self.out(h)
 
 
 def scale_variances(x: Tensor, scales: int) -> Tensor:
@@ -105,10 +112,14 @@ def scale_variances(x: Tensor, scales: int) -> Tensor:
 
 
 def envelope(f: LearnedStatistics, x: Tensor, sigma: Tensor) -> Tensor:
-    """sigma S / (sigma^2 + S)^2 for each of the network's statistics: [B,n] (see the head of this file)."""
-    readouts = torch.tensor(f.architecture.readouts, device=x.device)
-    power = scale_variances(x, len(readouts)).repeat_interleave(readouts, 1)
-    return f.multiplier_scale * sigma[:, None] * power / (sigma[:, None] ** 2 + power) ** 2
+    """What the network's output is multiplied by (see the head of this file): x [B,3,H,W], sigma [B] -> [B,n]."""
+    variances = scale_variances(x, len(f.architecture.readouts))
+    columns = []
+    for scale, count in enumerate(f.architecture.readouts):
+        if count:
+            power, noise = variances[:, scale, None], sigma[:, None] ** 2
+            columns.append(power / (power + noise) * f.gradient_inverse(scale, (power + noise) / 4**scale))
+    return torch.cat(columns, 1)
 
 
 def multipliers(net: Multipliers, f: LearnedStatistics, x: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
@@ -117,7 +128,7 @@ def multipliers(net: Multipliers, f: LearnedStatistics, x: Tensor, mu: Tensor, s
     if f.quadratic is None:
         return envelope(f, x, sigma) * raw
     known = f.quadratic.multipliers(x, sigma)
-    return torch.cat([known, envelope(f, x, sigma) * raw], 1)
+    return torch.cat([known, envelope(f, x, sigma) * (raw @ net.preconditioner)], 1)
 
 
 def as_sigma(sigma: Tensor | float, x: Tensor) -> Tensor:

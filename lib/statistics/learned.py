@@ -3,16 +3,21 @@
 f_k(y) = mean over pixels of phi_k(y), phi_k a read-out of the U-Net's decoder. Two configurations:
 
     paper      512 linear read-outs of the last layer, nothing built in (Zhao & Simoncelli);
-    default    133 fixed autocovariances (see quadratic.py) and 379 gated energies g_k(h) (b_k * y_s)^2: the square
-               of a learned linear filter on the image at scale s, times a gate that the decoder's features h at
-               that scale open and close. With gates held still such an energy is a Gaussian's, so its gradient
-               has the size of the noise at every sigma; what the gates add is the dependence on structure.
+    default    133 fixed autocovariances (see quadratic.py) and 379 potentials log(v^2 + c^2) at every scale of the
+               decoder, with c learned and v = b * y_s + r W h: a learned linear filter on the image at scale s,
+               and what the decoder's features h add to it, in units of the local contrast r.
+
+Logarithmic potentials are the ones of FRAME (Zhu, Wu & Mumford 1998) for filters whose responses have heavy
+tails: before any training, and with the best lambda for each texture, random filters with such a potential take
+some 15 % off the loss of the best Gaussian model, where linear or quadratic read-outs of an untrained U-Net take
+next to nothing. Training starts there, and the network adds what filters cannot see.
 
 The network sees y alone, not sigma. Every convolution is periodic, so that f knows no border: shift the image
 round by a multiple of the coarsest pixel and f does not change. It is smooth (SiLU), since training needs its
 second derivative, and needs no image size in particular.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -22,6 +27,9 @@ from torch import Tensor, nn
 
 from lib.statistics.quadratic import Quadratic
 
+LEAST_ENERGY = 1e-5  # pixel units squared: contrast under a grey level is none
+LOG_C = (-4.6, -1.2)  # ln of 0.01 and 0.3, pixel units: between which response is a potential quadratic or flat
+LINEAR_GRADIENT_INVERSE = 1e-2  # linear read-outs of normalised features have gradients in the hundreds
 DETAIL = 0.1  # pixel units: contrast at which the input's detail channels turn from linear to logarithmic
 
 
@@ -29,8 +37,8 @@ DETAIL = 0.1  # pixel units: contrast at which the input's detail channels turn 
 class Architecture:
     """Widths and depths by scale, finest first; `readouts` says how many statistics each decoder scale gives."""
 
-    channels: tuple[int, ...] = (32, 48, 64, 96, 128)
-    blocks: tuple[int, ...] = (1, 1, 2, 2, 2)
+    channels: tuple[int, ...] = (16, 32, 48, 64, 96)
+    blocks: tuple[int, ...] = (1, 1, 1, 1, 2)
     readouts: tuple[int, ...] = (96, 112, 96, 51, 24)
     quadratic: bool = True  # gated energies and the built-in autocovariances; False: linear read-outs alone
 
@@ -80,6 +88,8 @@ class UNet(nn.Module):
         super().__init__()
         a, channels = architecture, architecture.channels
         self.architecture = a
+        # while silent, only the linear filters speak: equal to the whole as long as `read` is zero, and far quicker
+        self.silent = False
         self.stem = nn.Conv2d(6, channels[0], 5)
         scales = range(len(channels))
         self.encoder = nn.ModuleList(nn.Sequential(*(Block(channels[s]) for _ in range(a.blocks[s]))) for s in scales)
@@ -92,8 +102,17 @@ class UNet(nn.Module):
         self.read = nn.ModuleDict({str(s): nn.Conv2d(channels[s], a.readouts[s], 1) for s in read})
         if a.quadratic:
             self.filters = nn.ModuleDict({str(s): nn.Conv2d(3, a.readouts[s], 5, bias=False) for s in read})
+            self.log_c = nn.ParameterDict({str(s): torch.empty(a.readouts[s]).uniform_(*LOG_C) for s in read})
+            for s in map(str, read):
+                nn.init.zeros_(self.read[s].weight)  # the filters come first, see `silent`
+                nn.init.zeros_(self.read[s].bias)
+                _band_pass(self.filters[s].weight)
 
     def forward(self, y: Tensor) -> list[Tensor]:
+        return self._densities(y, [None] * len(self.encoder) if self.silent else self._features(y))
+
+    def _features(self, y: Tensor) -> list[Tensor]:
+        """What the decoder sees at each scale, finest first: [B,channels[s],H/2^s,W/2^s]."""
         h = convolve(conditioned(y), self.stem)
         skips: list[Tensor] = []
         for s, blocks in enumerate(self.encoder):
@@ -107,26 +126,43 @@ class UNet(nn.Module):
             wide = self.up[s](h).repeat_interleave(2, 2).repeat_interleave(2, 3)
             h = self.decoder[s](skip + wide[..., : skip.shape[-2], : skip.shape[-1]])
             features.append(h)
-        return self._densities(y, features[::-1])
+        return features[::-1]
 
-    def _densities(self, y: Tensor, features: list[Tensor]) -> list[Tensor]:
-        """Read the decoder's features, finest first, and gate the filtered image with them."""
+    def _densities(self, y: Tensor, features: Sequence[Tensor | None]) -> list[Tensor]:
+        """Read the decoder's features, finest first, and add them to the filtered image in the potentials."""
         densities = []
         for s, h in enumerate(features):
             if s:
                 y = F.avg_pool2d(_even(y), 2)
             if str(s) not in self.read:
                 continue
-            out = self.read[str(s)](normalise(h))
+            added = self.read[str(s)](normalise(h)) if h is not None else 0
             if self.architecture.quadratic:
-                out = out * convolve(y - around(y), cast(nn.Conv2d, self.filters[str(s)])).square()
-            densities.append(out)
+                detail = y - around(y)
+                size = (around(detail.square().mean(1, keepdim=True)) + LEAST_ENERGY).sqrt()
+                v = convolve(detail, cast(nn.Conv2d, self.filters[str(s)])) + size * added
+                added = torch.log(v.square() + torch.exp(2 * self.log_c[str(s)])[:, None, None])
+            densities.append(added)
         return densities
 
 
-def around(y: Tensor) -> Tensor:
-    """The periodic mean over 5x5 pixels: [B,C,H,W]."""
-    return F.avg_pool2d(F.pad(y, (2,) * 4, mode="circular"), 5, stride=1)
+def around(y: Tensor, width: int = 5) -> Tensor:
+    """The periodic mean over width x width pixels: [B,C,H,W]."""
+    return F.avg_pool2d(F.pad(y, (width // 2,) * 4, mode="circular"), width, stride=1)
+
+
+def _band_pass(weight: Tensor) -> None:
+    """Random filters [n,3,5,5] of unit norm at first: oriented waves, mostly of luminance, under a window."""
+    n, _, side, _ = weight.shape
+    grid = torch.arange(side) - side // 2
+    angle, cycles, phase = (torch.rand(n, 1, 1) * scale for scale in (torch.pi, 1.5, 2 * torch.pi))
+    wave = torch.cos((grid[:, None] * angle.sin() + grid * angle.cos()) * (cycles + 0.7) + phase)
+    window = torch.exp(-(grid[:, None] ** 2 + grid**2) / (2 * 1.2**2))
+    colour = 1 + 0.7 * torch.randn(n, 3)
+    with torch.no_grad():
+        filters = colour[:, :, None, None] * (window * wave)[:, None]
+        filters -= filters.mean((2, 3), keepdim=True)
+        weight.copy_(filters / filters.flatten(1).norm(dim=1)[:, None, None, None])
 
 
 def conditioned(y: Tensor) -> Tensor:
@@ -151,9 +187,6 @@ class LearnedStatistics(nn.Module):
         super().__init__()
         self.architecture, self.name, self.dim = architecture, "learned", architecture.dim
         self.unet = UNet(architecture)
-        # lambda of order one times this moves eps_hat by less than one: the gradients of linear read-outs of
-        # normalised features are in the hundreds, those of gated energies in the tenths
-        self.multiplier_scale = 0.1 if architecture.quadratic else 1e-3
         self.quadratic = Quadratic() if architecture.quadratic else None
 
     def forward(self, y: Tensor) -> Tensor:
@@ -167,3 +200,13 @@ class LearnedStatistics(nn.Module):
     def densities(self, y: Tensor) -> list[Tensor]:
         """phi_k, the maps whose spatial averages are the network's statistics, finest scale first."""
         return self.unet(y)
+
+    def gradient_inverse(self, scale: int, variance: Tensor) -> Tensor:
+        """One over the typical slope of the potentials of a scale for responses of this variance: [B,1] -> [B,n].
+
+        For Gaussian v the slope 2v / (v^2 + c^2) has a root mean square of about (c sd)^(-1/2).
+        """
+        if not self.architecture.quadratic:
+            return LINEAR_GRADIENT_INVERSE * torch.ones_like(variance)
+        c = torch.exp(self.unet.log_c[str(scale)].detach())
+        return (c * (variance + c**2).sqrt()).sqrt()

@@ -18,7 +18,8 @@ from lib.model import Model
 from lib.statistics.learned import DEFAULT, PAPER
 from lib.training import checkpoint
 from lib.training.batches import Crops
-from lib.training.loss import deep_loss, draw_sigma, loss
+from lib.training.loss import deep_loss, draw_sigma, loss, relative_weight
+from lib.training.precondition import gram, inverse_root
 
 CONFIGURATIONS = {"default": DEFAULT, "paper": PAPER}
 
@@ -29,6 +30,7 @@ class Recipe:
 
     configuration: str = "default"
     steps: int = 6000
+    warm: int = 2000  # steps at first with the linear filters alone, the U-Net silent (default configuration)
     batch: int = 16
     size: int = 64  # of the crops, in pixels
     rate: float = 2e-3  # AdamW's, after 100 steps of warm-up; falls to zero over the last 40 %
@@ -63,6 +65,8 @@ class Trainer:
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self.optimiser = torch.optim.AdamW(self.model.parameters(), recipe.rate, betas=(0.9, 0.99), weight_decay=0.01)
         self.step, self.seconds = 0, 0.0
+        if self.model.architecture.quadratic:
+            self._precondition()
         self.deep: Callable[..., Tensor] = deep_loss
         if compiled:
             self.deep = torch.compile(deep_loss, dynamic=False)
@@ -74,6 +78,7 @@ class Trainer:
             start = time.perf_counter()
             for group in self.optimiser.param_groups:
                 group["lr"] = rate(self.recipe, self.step)
+            self.model.statistics.unet.silent = self.step < self.recipe.warm and self.model.architecture.quadratic
             value = self.gradients(self.deep)
             norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
             if not torch.isfinite(norm):
@@ -126,6 +131,17 @@ class Trainer:
         for key, value in self.model.state_dict().items():
             if value.is_floating_point():
                 self.average[key].lerp_(value.detach(), 1 - keep)
+
+    def _precondition(self) -> None:
+        """Give lambda its basis, from a batch that training does not see."""
+        self.model.statistics.unet.silent = True
+        x = self.crops.batch(-1 & 0xFFFFFFFF, min(16, self.recipe.batch), min(48, self.recipe.size)).to(self.device)
+        generator = torch.Generator().manual_seed(self.recipe.seed)
+        sigma = draw_sigma(len(x), generator).to(self.device)
+        eps = torch.randn(x.shape, generator=generator).to(self.device)
+        matrix = gram(self.model, x, sigma, eps, relative_weight(x, sigma))
+        self.model.lambda_phi.preconditioner.copy_(inverse_root(matrix))
+        self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
 
     def _refuse_wrong_gradients(self) -> None:
         """Compiled and eager gradients on the first batch at the real shapes; below a cosine of 0.99, no training."""

@@ -50,10 +50,16 @@ def loss(model: Model, x: Tensor, sigma: Tensor, eps: Tensor, deep=deep_loss) ->
     y = x + sigma[:, None, None, None] * eps
     lam = model.multipliers(x, sigma)
     known = model.architecture.known
-    gaussian = lam[:, :known] if known else _GAUSSIAN.to(x.device).multipliers(x, sigma)
-    weights = 1 / _GAUSSIAN.expected_loss(gaussian.detach(), sigma, *x.shape[-2:]).clamp_min(LEAST_LOSS)
+    weights = relative_weight(x, sigma, lam[:, :known].detach() if known else None)
     target = eps - _GAUSSIAN.predicted_noise(lam[:, :known], y) if known else eps
     return deep(model, y, lam[:, known:], target, weights)
+
+
+def relative_weight(x: Tensor, sigma: Tensor, gaussian: Tensor | None = None) -> Tensor:
+    """One over the expected loss of the best Gaussian model of x [B,3,H,W] at sigma [B], given its multipliers: [B]."""
+    if gaussian is None:
+        gaussian = _GAUSSIAN.to(x.device).multipliers(x, sigma)
+    return 1 / _GAUSSIAN.expected_loss(gaussian, sigma, *x.shape[-2:]).clamp_min(LEAST_LOSS)
 
 
 _GAUSSIAN = Quadratic()
