@@ -25,7 +25,9 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Model]:
 def test_what_is_loaded_is_what_was_saved(saved: tuple[Path, Model]) -> None:
     path, model = saved
     loaded = lib.load(str(path))
-    assert loaded.name == "mine" and loaded.card == "# A card\n" and loaded.dim == 512
+    assert loaded.name == "mine"
+    assert loaded.card == "# A card\n"
+    assert loaded.dim == 512
     assert checkpoint.recipe(path) == {"steps": 7}
     x = torch.rand(1, 3, 48, 40, generator=torch.Generator().manual_seed(0))
     for ours, theirs in (
@@ -88,4 +90,5 @@ def test_an_interrupted_save_leaves_the_old_file(
     monkeypatch.setattr(checkpoint, "save_file", stop)
     with pytest.raises(KeyboardInterrupt):
         checkpoint.save(saved[1], path, "second", {})
-    assert path.read_bytes() == before and sorted(p.name for p in tmp_path.iterdir()) == ["kept.md", "kept.safetensors"]
+    assert path.read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["kept.md", "kept.safetensors"]

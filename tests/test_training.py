@@ -1,4 +1,4 @@
-"""Training: resumed equals uninterrupted, batches depend on the step alone, wrong gradients and wrong data are refused."""
+"""Training: resumed equals uninterrupted, the step decides the batch, wrong gradients and wrong data are refused."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -24,8 +24,8 @@ def crops(seed: int = 0) -> batches.Crops:
 
 
 @pytest.mark.parametrize("configuration", ["default", "paper"])
-def test_interruption_and_resumption_give_the_weights_of_an_uninterrupted_run(tmp_path: Path, configuration: str) -> None:
-    recipe = Recipe(configuration, steps=4, batch=2, size=32)
+def test_resumption_gives_the_weights_of_an_uninterrupted_run(tmp_path: Path, configuration: str) -> None:
+    recipe = Recipe(configuration, steps=4, warm=1, batch=2, size=32)
     whole = Trainer(recipe, crops())
     losses = [record.loss for record in whole.run()]
     first = Trainer(recipe, crops())
@@ -68,20 +68,24 @@ def test_the_step_decides_the_batch() -> None:
     assert not torch.equal(a.batch(7, 2, 32), a.batch(8, 2, 32))
     assert not torch.equal(a.batch(7, 2, 32), crops(seed=1).batch(7, 2, 32))
     x = a.batch(3, 5, 32)
-    assert x.shape == (5, 3, 32, 32) and x.min() >= 0 and x.max() <= 1
+    assert x.shape == (5, 3, 32, 32)
+    assert x.min() >= 0
+    assert x.max() <= 1
 
 
 def test_noise_levels_are_log_normal() -> None:
     sigma = draw_sigma(4000, torch.Generator().manual_seed(0))
     assert sigma.log().median().exp().item() == pytest.approx(SIGMA_MEDIAN, rel=0.1)
-    assert sigma.min() >= 0.01 and sigma.max() <= 10
+    assert sigma.min() >= 0.01
+    assert sigma.max() <= 10
 
 
 def test_the_rate_warms_up_and_ends_at_zero() -> None:
     recipe = Recipe(steps=1000)
     rates = [rate(recipe, step) for step in range(1001)]
     assert rates[0] < rates[50] < rates[99] == max(rates)
-    assert rates[600] == pytest.approx(recipe.rate) and rates[1000] == 0
+    assert rates[600] == pytest.approx(recipe.rate)
+    assert rates[1000] == 0
     assert rates[800] == pytest.approx(recipe.rate / 2)
 
 
@@ -90,8 +94,8 @@ def test_gradients_are_compared_and_wrong_ones_are_seen() -> None:
     before = {k: v.clone() for k, v in trainer.model.state_dict().items()}
     assert gradient_cosine(trainer, deep_loss) == pytest.approx(1, abs=1e-6)
 
-    def wrong(model: Any, y: torch.Tensor, lam: torch.Tensor, target: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-        return deep_loss(model, y, lam.flip(1), target, weights)
+    def wrong(model: Any, y: torch.Tensor, lam: torch.Tensor, *rest: torch.Tensor) -> torch.Tensor:
+        return deep_loss(model, y, lam.flip(1), *rest)
 
     assert gradient_cosine(trainer, wrong) < 0.99
     for key, value in trainer.model.state_dict().items():
@@ -116,10 +120,12 @@ def test_a_folder_of_photographs_is_split_by_image(tmp_path: Path) -> None:
     Image.fromarray(rng.integers(0, 256, (20, 40, 3), dtype=np.uint8)).save(tmp_path / "x" / "small.png")
     train, held = batches.load([tmp_path], 32)
     counts = [sum(map(len, groups.values())) for groups in (train, held)]
-    assert sum(counts) == 60 and 0 < counts[1] < 15
+    assert sum(counts) == 60
+    assert 0 < counts[1] < 15
     assert {name.split("/")[-1] for name in train} == {"x", "y"}
     patches = batches.validation_patches(held, 2, 32)
-    assert torch.equal(patches, batches.validation_patches(held, 2, 32)) and patches.shape == (2, 3, 32, 32)
+    assert torch.equal(patches, batches.validation_patches(held, 2, 32))
+    assert patches.shape == (2, 3, 32, 32)
 
 
 def test_folders_without_images_are_named(tmp_path: Path) -> None:

@@ -7,10 +7,9 @@ f_k(y) = mean over pixels of phi_k(y), phi_k a read-out of the U-Net's decoder. 
                decoder, with c learned and v = b * y_s + r W h: a learned linear filter on the image at scale s,
                and what the decoder's features h add to it, in units of the local contrast r.
 
-Logarithmic potentials are the ones of FRAME (Zhu, Wu & Mumford 1998) for filters whose responses have heavy
-tails: before any training, and with the best lambda for each texture, random filters with such a potential take
-some 15 % off the loss of the best Gaussian model, where linear or quadratic read-outs of an untrained U-Net take
-next to nothing. Training starts there, and the network adds what filters cannot see.
+Logarithmic potentials are those of filters whose responses have heavy tails, as in FRAME (Zhu, Wu & Mumford 1998).
+Even with random filters they explain some of what a Gaussian leaves, which the read-outs of an untrained U-Net do
+not; so training starts with the filters, and the network adds what filters cannot see.
 
 The network sees y alone, not sigma. Every convolution is periodic, so that f knows no border: shift the image
 round by a multiple of the coarsest pixel and f does not change. It is smooth (SiLU), since training needs its
@@ -40,7 +39,7 @@ class Architecture:
     channels: tuple[int, ...] = (16, 32, 48, 64, 96)
     blocks: tuple[int, ...] = (1, 1, 1, 1, 2)
     readouts: tuple[int, ...] = (96, 112, 96, 51, 24)
-    quadratic: bool = True  # gated energies and the built-in autocovariances; False: linear read-outs alone
+    quadratic: bool = True  # logarithmic potentials and the built-in autocovariances; False: linear read-outs alone
 
     @property
     def dim(self) -> int:
@@ -104,9 +103,9 @@ class UNet(nn.Module):
             self.filters = nn.ModuleDict({str(s): nn.Conv2d(3, a.readouts[s], 5, bias=False) for s in read})
             self.log_c = nn.ParameterDict({str(s): torch.empty(a.readouts[s]).uniform_(*LOG_C) for s in read})
             for s in map(str, read):
-                nn.init.zeros_(self.read[s].weight)  # the filters come first, see `silent`
-                nn.init.zeros_(self.read[s].bias)
-                _band_pass(self.filters[s].weight)
+                for parameter in self.read[s].parameters():  # the filters come first, see `silent`
+                    nn.init.zeros_(parameter)
+                _band_pass(cast(Tensor, self.filters[s].weight))
 
     def forward(self, y: Tensor) -> list[Tensor]:
         return self._densities(y, [None] * len(self.encoder) if self.silent else self._features(y))
@@ -130,13 +129,13 @@ class UNet(nn.Module):
 
     def _densities(self, y: Tensor, features: Sequence[Tensor | None]) -> list[Tensor]:
         """Read the decoder's features, finest first, and add them to the filtered image in the potentials."""
-        densities = []
+        densities: list[Tensor] = []
         for s, h in enumerate(features):
             if s:
                 y = F.avg_pool2d(_even(y), 2)
             if str(s) not in self.read:
                 continue
-            added = self.read[str(s)](normalise(h)) if h is not None else 0
+            added = self.read[str(s)](normalise(h)) if h is not None else torch.zeros((), device=y.device)
             if self.architecture.quadratic:
                 detail = y - around(y)
                 size = (around(detail.square().mean(1, keepdim=True)) + LEAST_ENERGY).sqrt()

@@ -22,6 +22,7 @@ def train(
     out: Annotated[Path, typer.Option(help="folder of the run: state, checkpoint, card")] = Path("runs/default"),
     config: Annotated[str, typer.Option(help="default or paper (see lib/statistics/learned.py)")] = "default",
     steps: Annotated[int, typer.Option(min=1, help="steps in all; more than before goes on training")] = 6000,
+    warm: Annotated[int, typer.Option(min=0, help="of these, with the linear filters alone")] = 2000,
     batch: Annotated[int, typer.Option(min=1, help="crops a step")] = 16,
     size: Annotated[int, typer.Option(min=32, help="side of a crop, pixels")] = 64,
     rate: Annotated[float, typer.Option(min=0.0, help="learning rate")] = 2e-3,
@@ -30,7 +31,7 @@ def train(
     compiled: Annotated[bool, typer.Option("--compile/--no-compile", help="compile the loss (minutes, once)")] = False,
 ) -> None:
     """Train f and lambda by Eq. 4. Interrupt at will: the same command goes on where it was."""
-    recipe = Recipe(config, steps, batch, size, rate, seed)
+    recipe = Recipe(config, steps, warm, batch, size, rate, seed)
     train_groups, held = batches.load(data, size)
     trainer = Trainer(recipe, batches.Crops(train_groups, seed), device, compiled)
     state = out / "state.pt"
@@ -79,7 +80,8 @@ def bench(
     import numpy as np
 
     image = np.random.default_rng(0).integers(0, 256, (2 * size, 2 * size, 3), dtype=np.uint8)
-    trainer = Trainer(Recipe(steps=8, batch=batch, size=size), batches.Crops({"noise": [image]}), device, compiled)
+    recipe = Recipe(steps=8, warm=0, batch=batch, size=size)
+    trainer = Trainer(recipe, batches.Crops({"noise": [image]}), device, compiled)
     times = []
     for record in trainer.run():
         times.append(record.seconds)

@@ -116,7 +116,7 @@ class Trainer:
     def resume(self, path: Path) -> None:
         """Go on from a saved state. The number of steps may differ from the state's; nothing else of the recipe."""
         state = checkpoint.load_state(path)
-        free = ("steps", "size", "batch")
+        free = ("steps", "warm", "size", "batch")
         for key, value in asdict(self.recipe).items():
             if key not in free and state["recipe"][key] != value:
                 raise TextureError(f"{path} was trained with {key} {state['recipe'][key]}, not {value}; use that")
@@ -135,7 +135,7 @@ class Trainer:
     def _precondition(self) -> None:
         """Give lambda its basis, from a batch that training does not see."""
         self.model.statistics.unet.silent = True
-        x = self.crops.batch(-1 & 0xFFFFFFFF, min(16, self.recipe.batch), min(48, self.recipe.size)).to(self.device)
+        x = self.crops.batch(-1 & 0xFFFFFFFF, min(8, self.recipe.batch), min(48, self.recipe.size)).to(self.device)
         generator = torch.Generator().manual_seed(self.recipe.seed)
         sigma = draw_sigma(len(x), generator).to(self.device)
         eps = torch.randn(x.shape, generator=generator).to(self.device)
