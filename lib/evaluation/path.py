@@ -1,0 +1,117 @@
+"""What changes along a line between two textures, measured without a model.
+
+`position` says how far a description of an image has come from the one's to the other's; `quantiles` and `spectrum`
+are two descriptions, one of colours and one of grain. `blend_pixels` and `collage` are two images that a line in
+statistics should be held against.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lib.errors import TextureError
+
+OCTAVES = 4  # bands of spatial frequency, from half a cycle a pixel downwards
+ORIENTATIONS = 4
+LEVELS = 9  # quantiles a channel
+GREY_LEVEL = 1 / 255
+
+
+def blend_pixels(xa: Tensor, xb: Tensor, steps: int) -> Tensor:
+    """(1 - t) xa + t xb at t = 0, 1/steps, ..., 1: [3,H,W] twice -> [steps+1,3,H,W]."""
+    t = torch.linspace(0, 1, steps + 1).reshape(-1, 1, 1, 1)
+    return torch.lerp(xa, xb, t)
+
+
+def collage(xa: Tensor, xb: Tensor, t: float = 0.5) -> Tensor:
+    """xa with the right share t of its columns taken from xb, [3,H,W]: its averages are those of Eq. 5, or nearly."""
+    if xa.shape != xb.shape:
+        raise TextureError(f"a collage needs images of one size, not {list(xa.shape)} and {list(xb.shape)}; crop one")
+    cut = round((1 - t) * xa.shape[-1])
+    return torch.cat([xa[..., :cut], xb[..., cut:]], -1)
+
+
+def luminance(x: Tensor) -> Tensor:
+    """Mean of the channels: [n,3,H,W] -> [n,H,W]."""
+    return x.mean(1)
+
+
+def contrast(x: Tensor) -> Tensor:
+    """Standard deviation of the luminance, pixel units: [n,3,H,W] -> [n]."""
+    return luminance(x).flatten(1).std(1, correction=0)
+
+
+def contrast_on_line(xa: Tensor, xb: Tensor, t: Tensor) -> Tensor:
+    """The contrast that mean and mean square of the luminance ask for on the line of Eq. 5: t [n] -> [n].
+
+    Both change linearly, so the variance is (1 - t) v_a + t v_b + t (1 - t) (m_a - m_b)^2, the law of total variance.
+    """
+    a, b = luminance(xa[None]), luminance(xb[None])
+    within = torch.lerp(a.var(correction=0), b.var(correction=0), t)
+    return (within + t * (1 - t) * (a.mean() - b.mean()) ** 2).sqrt()
+
+
+def between_blocks(x: Tensor, blocks: int = 4) -> Tensor:
+    """Share of the variance of colour that lies between blocks x blocks tiles: [n,3,H,W] -> [n], 0 to 1.
+
+    It is near one over the number of elements a block holds if these are placed by chance, and near the share that
+    two colours explain if the image falls into two parts.
+    """
+    height, width = (side // blocks * blocks for side in x.shape[-2:])
+    x = x[..., :height, :width]
+    tiles = x.reshape(*x.shape[:2], blocks, height // blocks, blocks, width // blocks)
+    between = tiles.mean((3, 5)).flatten(2).var(2, correction=0).sum(1)
+    return between / x.flatten(2).var(2, correction=0).sum(1).clamp_min(GREY_LEVEL**2)
+
+
+def quantiles(x: Tensor) -> Tensor:
+    """Nine quantiles of each channel, from the 5th to the 95th percentile: [n,3,H,W] -> [n,27]."""
+    levels = torch.linspace(0.05, 0.95, LEVELS)
+    return x.flatten(2).quantile(levels, 2).permute(1, 2, 0).flatten(1)
+
+
+def spectrum(x: Tensor) -> Tensor:
+    """Log power of the luminance in four octaves and four orientations: [n,3,H,W] -> [n,16].
+
+    A Hann window keeps the borders, which need not meet, out of it. A band holds no less than a grey level's noise.
+    """
+    height, width = x.shape[-2:]
+    window = torch.hann_window(height, periodic=False)[:, None] * torch.hann_window(width, periodic=False)
+    light = luminance(x)
+    light = (light - light.mean((1, 2), keepdim=True)) * window
+    power = torch.fft.rfft2(light).abs().square() / window.square().sum()
+    down, right = torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width)[None]
+    octave = (-torch.log2(torch.hypot(down, right).clamp_min(1e-9))).floor().long() - 1
+    octave = octave.clamp_min(0)  # the corners of the square of frequencies belong to the finest octave
+    sector = (torch.atan2(down, right + 0 * down) / torch.pi * ORIENTATIONS).round().long() % ORIENTATIONS
+    bands = [
+        power[:, (octave == o) & (sector == s)].mean(1) for o in range(OCTAVES) for s in range(ORIENTATIONS)
+    ]
+    return (torch.stack(bands, 1) + GREY_LEVEL**2).log()
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a line of images goes from a to b, as one description sees it."""
+
+    position: Tensor  # [n]: 0 is a, 1 is b, the projection on the segment between them
+    backward: float  # share of all movement along the segment that leads back; 0 when the position is monotone
+    largest: float  # the largest step's share of all movement; 1/steps when even
+    detour: float  # length of the way over the distance of its ends; 1 when straight
+
+
+def way(g: Tensor, a: Tensor, b: Tensor) -> Way:
+    """The way of descriptions g [n,k] between those of two exemplars a, b [k]."""
+    axis = b - a
+    if not axis.norm() > 0:
+        raise TextureError("the two exemplars have the same description; there is no way between them to measure")
+    position = (g - a) @ axis / axis.square().sum()
+    step, length = position.diff(), g.diff(dim=0).norm(dim=1)
+    moved = step.abs().sum().clamp_min(1e-12)
+    return Way(
+        position,
+        (-step).clamp_min(0).sum().div(moved).item(),
+        step.abs().max().div(moved).item(),
+        length.sum().div((g[-1] - g[0]).norm().clamp_min(1e-12)).item(),
+    )

@@ -1,0 +1,87 @@
+"""Measures of a line between textures, held against lines whose measures are known."""
+
+import pytest
+import torch
+
+from lib.errors import TextureError
+from lib.evaluation import path
+
+NOISE = torch.Generator().manual_seed(0)
+
+
+def noise(n: int, size: int = 64) -> torch.Tensor:
+    return 0.5 + 0.1 * torch.randn(n, 3, size, size, generator=NOISE)
+
+
+def test_a_straight_line_is_straight() -> None:
+    a, b = torch.randn(2, 20, generator=NOISE)
+    t = torch.linspace(0, 1, 7)[:, None]
+    found = path.way(torch.lerp(a, b, t), a, b)
+    assert torch.allclose(found.position, t[:, 0], atol=1e-5)
+    assert found.backward == 0
+    assert found.largest == pytest.approx(1 / 6, abs=1e-5)
+    assert found.detour == pytest.approx(1, abs=1e-5)
+
+
+def test_a_way_that_jumps_and_turns_back_is_found_out() -> None:
+    a, b = torch.tensor([0.0, 0.0]), torch.tensor([1.0, 0.0])
+    g = torch.tensor([[0.0, 0.0], [0.6, 0.0], [0.4, 0.0], [1.0, 0.0]])
+    found = path.way(g, a, b)
+    assert found.backward == pytest.approx(0.2 / 1.4)
+    assert found.largest == pytest.approx(0.6 / 1.4)
+    assert found.detour == pytest.approx(1.4)
+    aside = path.way(torch.tensor([[0.0, 0.0], [0.5, 1.0], [1.0, 0.0]]), a, b)
+    assert aside.position.tolist() == [0, 0.5, 1]
+    assert aside.detour == pytest.approx(5**0.5)
+    with pytest.raises(TextureError, match="no way between"):
+        path.way(g, a, a)
+
+
+def test_blending_independent_textures_halves_the_variance() -> None:
+    xa, xb = noise(2, 256)
+    line = path.blend_pixels(xa, xb, 4)
+    assert torch.equal(line[0], xa)
+    assert torch.equal(line[-1], xb)
+    ratio = path.contrast(line) / path.contrast(line)[0]
+    t = torch.linspace(0, 1, 5)
+    assert torch.allclose(ratio, ((1 - t) ** 2 + t**2).sqrt(), atol=0.02)
+
+
+def test_a_collage_has_the_contrast_of_the_line() -> None:
+    piece_a, piece_b = noise(1, 16)[0], 0.3 + 0.5 * noise(1, 16)[0]
+    xa, xb = piece_a.repeat(1, 4, 4), piece_b.repeat(1, 4, 4)  # whatever quarter is taken, the averages are the same
+    for t in (0.25, 0.5, 0.75):
+        image = path.collage(xa, xb, t)
+        assert torch.equal(image[..., 0], xa[..., 0])
+        assert torch.equal(image[..., -1], xb[..., -1])
+        expected = path.contrast_on_line(xa, xb, torch.tensor([t]))
+        assert torch.allclose(path.contrast(image[None]), expected, atol=1e-5)
+    with pytest.raises(TextureError, match="one size"):
+        path.collage(xa, xb[..., :32])
+
+
+def test_share_between_blocks() -> None:
+    two = torch.zeros(1, 3, 64, 64)
+    two[..., 32:] = 1
+    assert path.between_blocks(two).item() == pytest.approx(1)
+    shares = path.between_blocks(noise(50))
+    assert shares.mean().item() == pytest.approx(15 / 16 / 16**2, rel=0.1)  # 256 pixels a block, 16 blocks
+    assert path.between_blocks(torch.full((1, 3, 50, 70), 0.5)).item() == 0
+
+
+def test_descriptions_ignore_where_things_are() -> None:
+    x = noise(1)
+    assert torch.equal(path.quantiles(x), path.quantiles(x.roll((5, 9), (2, 3))))
+    assert path.quantiles(x).shape == (1, 27)
+    spectra = path.spectrum(noise(20))
+    assert spectra.shape == (20, 16)
+    per_pixel = 0.01 / 3  # the variance of a mean of three channels; white, so the same in each band
+    assert torch.allclose(spectra.exp().mean(0), torch.full((16,), per_pixel), rtol=0.35)
+
+
+def test_the_spectrum_tells_octaves_and_orientations() -> None:
+    k = torch.arange(64.0)
+    stripes = 0.5 + 0.2 * torch.sin(2 * torch.pi * k * 0.18)  # an eighth to a quarter of a cycle a pixel: octave 1
+    across = stripes[None, None, None].expand(1, 3, 64, 64)
+    assert path.spectrum(across).argmax().item() == 4 * 1 + 0
+    assert path.spectrum(across.mT).argmax().item() == 4 * 1 + 2
