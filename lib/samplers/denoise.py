@@ -19,6 +19,11 @@ def denoise(model: Model, y: Tensor, x0: Tensor, sigma: Tensor | float) -> Tenso
     number or [B], in the units of pixels in [0,1]. Returns [B,3,H,W], not clipped.
     Raises TextureError for shapes that do not fit, pixels that are not finite, or a sigma that is not positive.
     """
+    for name, image in (("y", y), ("x0", x0)):
+        if not isinstance(image, Tensor):
+            raise TextureError(f"{name} is a {type(image).__name__}, not a tensor; read a file with lib.read_image")
+    if not isinstance(sigma, (Tensor, float, int)):
+        raise TextureError(f"sigma is {sigma!r}; it is a positive number, or a tensor of one an image")
     y = y[None] if y.dim() == 3 else y
     x0 = x0[None] if x0.dim() == 3 else x0
     sigmas = torch.as_tensor(sigma, dtype=torch.float32).reshape(-1)
