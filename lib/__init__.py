@@ -5,7 +5,13 @@
     lib.match(model, x0, n=4)                            statistics matching
     lib.diffuse(model, x0, n=4)                          diffusion sampling
     lib.interpolate(model, x0, lib.exemplar("grass"))    Eq. 5
+    lib.explorer(model)                                  the line between two textures, in a notebook
 """
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from torch import Tensor
 
 from lib.errors import TextureError
 from lib.images import EXEMPLARS, exemplar, read_image, save_image
@@ -17,6 +23,9 @@ from lib.samplers.match import match, match_steps
 from lib.samplers.step import Step
 from lib.training.checkpoint import load
 
+if TYPE_CHECKING:
+    from lib.companion.explorer import Explorer
+
 __all__ = [
     "EXEMPLARS",
     "Model",
@@ -27,6 +36,7 @@ __all__ = [
     "diffuse",
     "diffuse_steps",
     "exemplar",
+    "explorer",
     "interpolate",
     "interpolate_steps",
     "load",
@@ -35,3 +45,17 @@ __all__ = [
     "read_image",
     "save_image",
 ]
+
+
+def explorer(
+    model: Model | None = None, strips: Mapping[tuple[str, str, str], Tensor] | None = None, size: int = 128
+) -> "Explorer":
+    """A widget: two exemplars, a position between them in mu or lambda, the picture that belongs there (Eq. 5).
+
+    `strips` maps (a, b, "mu" or "lambda") to what `interpolate` drew with seed 0 between the top left corners of
+    exemplars a and b, `size` pixels a side: the slider shows these at once. Without a model, the shipped one.
+    Needs ipywidgets, which is why it is imported only here.
+    """
+    from lib.companion.explorer import Explorer
+
+    return Explorer(load() if model is None else model, strips, size)
