@@ -1,0 +1,250 @@
+"""Play with the line between two textures (Eq. 5), in a notebook.
+
+    lib.explorer(model, strips={("pebble", "grass", "mu"): lib.interpolate(...), ...}, size=128)
+
+Moving the slider shows the nearest picture that has been computed, at once; "Sample here" computes one where the
+slider stands. A thread of its own draws it, one record of `between_steps` at a time, so that "Stop" is heard between
+two records. Where nothing has been computed yet, the ends of the line show the exemplars themselves.
+"""
+
+import io
+import json
+import threading
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import ipywidgets as widgets
+import torch
+from PIL import Image
+from torch import Tensor
+
+from lib.errors import TextureError
+from lib.images import EXEMPLARS, exemplar, save_image
+from lib.interpolate import between_steps
+from lib.model import Model
+from lib.samplers.match import Targets, blend, canvas, mismatch
+from lib.samplers.step import LARGEST, Step
+from lib.statistics.quadratic import periodic_component
+
+FOLDER = Path(__file__).resolve().parents[2] / "runs" / "explorer"  # where pictures are saved; not under git
+SPACES = (("μ, by matching", "mu"), ("λ, by diffusion", "lambda"))
+SHOWN = 384  # pixels of the screen for the picture's side; a small one is enlarged, pixel by pixel
+
+Strips = Mapping[tuple[str, str, str], Tensor]
+
+
+class Line(NamedTuple):
+    """One line between two textures, with all that decides what its pictures are but t."""
+
+    a: str
+    b: str
+    space: str
+    seed: int
+    size: int
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """A picture [1,3,H,W] of a line at t; `sampled` is False for the exemplars that stand in for unknown ends."""
+
+    t: float
+    image: Tensor
+    sampled: bool = True
+
+
+class Explorer(widgets.VBox):
+    """Two exemplars, a position t between them, a space, and the picture that belongs there."""
+
+    def __init__(self, model: Model, strips: Strips | None = None, size: int = 128, folder: Path = FOLDER) -> None:
+        """`strips` maps (a, b, space) to images [n,3,size,size] at even steps of t, drawn with seed 0 from the
+        top left corners of exemplars, `size` pixels a side, which is also the part of an exemplar used here.
+
+        Raises TextureError for a strip whose key names no exemplar or space, or that is no batch of images.
+        """
+        self.model, self.size, self.folder = model, size, Path(folder)
+        self.lines: dict[Line, dict[float, Frame]] = {}
+        self.targets: dict[str, Targets] = {}
+        self.mismatches: dict[tuple[Line, Frame], float] = {}
+        self.running: tuple[Line, float] | None = None
+        self.thread: threading.Thread | None = None
+        self.stopping = threading.Event()
+        for (a, b, space), images in (strips or {}).items():
+            known = {a, b} <= set(EXEMPLARS) and space in dict(SPACES).values()
+            if not known or images.ndim != 4 or len(images) < 2:
+                raise TextureError(f"strip {(a, b, space)} is no line of images between exemplars in mu or lambda")
+            at = torch.linspace(0, 1, len(images)).tolist()
+            line = Line(a, b, space, 0, images.shape[-1])
+            self.lines[line] = {t: Frame(t, image[None]) for t, image in zip(at, images, strict=True)}
+        super().__init__(self._layout(next(iter(self.lines), Line("pebble", "grass", "mu", 0, size))))
+        self._show()
+
+    # what is asked for, and the picture that comes nearest
+
+    @property
+    def line(self) -> Line:
+        """The line that the controls name."""
+        return Line(self.a.value, self.b.value, self.space.value, self.seed.value, self.side.value)
+
+    def frame(self, line: Line, t: float) -> Frame:
+        """The nearest picture to t that is known on a line, sampled or an exemplar at an end."""
+        ends = {0.0: Frame(0.0, self._exemplar(line.a), False), 1.0: Frame(1.0, self._exemplar(line.b), False)}
+        known = ends | self.lines.get(line, {})
+        return known[min(known, key=lambda other: abs(other - t))]
+
+    def remaining(self, line: Line, frame: Frame) -> float:
+        """Mean squared mismatch between a picture's statistics and mu at its t (Eq. 5), in the exemplars' spreads."""
+        if (line, frame) not in self.mismatches:
+            for name in (line.a, line.b):
+                if name not in self.targets:
+                    self.targets[name] = Targets.of(self.model, self._exemplar(name))
+            targets = blend(self.targets[line.a], self.targets[line.b], frame.t)
+            torus = frame.sampled and canvas(line.size, line.size, False) == (line.size, line.size)
+            x = frame.image if torus else periodic_component(frame.image)
+            with torch.no_grad():
+                self.mismatches[line, frame] = mismatch(self.model, targets, x).item()
+        return self.mismatches[line, frame]
+
+    def settings(self) -> dict[str, Any]:
+        """All that is needed to make the picture shown again, and how well it fits."""
+        line, frame = self.line, self.frame(self.line, self.t.value)
+        known = line._asdict() | {"t": frame.t, "exemplar_size": self.size, "model": self.model.name}
+        return known | {"sampled": frame.sampled, "mismatch": self.remaining(line, frame)}
+
+    # what the buttons do
+
+    def sample_here(self, steps: int | None = None) -> None:
+        """Begin to draw the picture where the slider stands; `steps` is for those in a hurry."""
+        if self.thread is not None and self.thread.is_alive():
+            return
+        self.stopping.clear()
+        line, t = self.line, round(self.t.value, 2)
+        self.running = line, t
+        self._busy(True)
+        self.thread = threading.Thread(target=self._draw, args=(line, t, steps), daemon=True)
+        self.thread.start()
+
+    def stop(self) -> None:
+        """End the drawing after its current step; nothing is kept of it."""
+        self.stopping.set()
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Until the drawing has ended, for at most so long; whether it has."""
+        if self.thread is not None:
+            self.thread.join(seconds)
+        return self.thread is None or not self.thread.is_alive()
+
+    def save(self) -> Path:
+        """Write the picture shown (.png) and its settings (.json) into `folder`; returns the picture's path."""
+        settings = self.settings()
+        name = "{a}-{b}_{space}_t{t:.2f}_seed{seed}_{size}".format(**settings)
+        path = save_image(self.frame(self.line, self.t.value).image, self.folder / f"{name}.png")
+        path.with_suffix(".json").write_text(json.dumps(settings, indent=1), encoding="utf-8")
+        self._say(f"saved {path} and its settings")
+        return path
+
+    def _draw(self, line: Line, t: float, steps: int | None) -> None:
+        """The thread's work: show every record, keep the last."""
+        said, record = "", None
+        xa, xb = self._exemplar(line.a), self._exemplar(line.b)
+        try:
+            for record in between_steps(self.model, xa, xb, t, line.space, line.seed, line.size, steps):
+                self._progress(line, t, record)
+                if self.stopping.is_set():
+                    said = f"stopped at step {record.step} of {record.steps}"
+                    break
+            else:
+                if record is not None:
+                    self.lines.setdefault(line, {})[t] = Frame(t, record.image)
+        except Exception as error:  # in a thread nobody else would hear of it
+            said = f"this cannot be drawn: {error}"
+        self.running = None
+        self._busy(False)
+        self._show()
+        if said:
+            self._say(said)
+
+    # what is seen
+
+    def _show(self, _: object = None) -> None:
+        """Bring the picture and the words under it up to what the controls say."""
+        line, t = self.line, self.t.value
+        self.thumbnails[0].value, self.thumbnails[1].value = (png(self._exemplar(n)) for n in (line.a, line.b))
+        if self.running == (line, round(t, 2)):
+            return  # the thread shows what it has
+        frame = self.frame(line, t)
+        self.picture.value = png(frame.image, SHOWN)
+        if not frame.sampled:
+            name = line.a if frame.t == 0 else line.b
+            self._say(f"The exemplar itself, {name}: nothing is computed nearer to t = {t:.2f}. Sample here?")
+            return
+        left = self.remaining(line, frame)
+        self._say(f"Sampled at t = {frame.t:.2f}. Mismatch left: {left:.3g} (1: two pieces of one texture).")
+
+    def _progress(self, line: Line, t: float, record: Step) -> None:
+        self.bar.max, self.bar.value = record.steps, record.step
+        if (line, t) == (self.line, round(self.t.value, 2)):
+            self.picture.value = png(record.image, SHOWN)
+            what = "mismatch" if line.space == "mu" else "noise level σ"
+            self._say(f"step {record.step} of {record.steps}, {what} {record.loss:.3g}")
+
+    def _say(self, text: str) -> None:
+        self.words.value = f'<span role="status">{escape(text)}</span>'
+
+    def _busy(self, busy: bool) -> None:
+        self.start.disabled, self.halt.disabled = busy, not busy
+        self.bar.layout.visibility = "visible" if busy else "hidden"
+
+    def _exemplar(self, name: str) -> Tensor:
+        return exemplar(name)[None, :, : self.size, : self.size]
+
+    def _layout(self, line: Line) -> list[widgets.Widget]:
+        self.a = widgets.Dropdown(options=EXEMPLARS, value=line.a, description="from")
+        self.b = widgets.Dropdown(options=EXEMPLARS, value=line.b, description="to")
+        self.space = widgets.ToggleButtons(options=SPACES, value=line.space, description="line in")
+        self.t = widgets.FloatSlider(0.5, min=0, max=1, step=0.01, description="t", layout={"width": "36rem"})
+        self.seed = widgets.BoundedIntText(line.seed, min=0, max=10**9, description="seed")
+        self.side = widgets.BoundedIntText(line.size, min=32, max=LARGEST, description="pixels")
+        self.start = widgets.Button(description="Sample here", button_style="primary", icon="play")
+        self.halt = widgets.Button(description="Stop", icon="stop", disabled=True)
+        self.keep = widgets.Button(description="Save", icon="download", tooltip="picture and settings")
+        self.bar = widgets.IntProgress(layout={"visibility": "hidden"})
+        self.words = widgets.HTML()
+        self.picture = widgets.Image(format="png", layout={"max_width": "100%"})
+        self.thumbnails = [widgets.Image(format="png") for _ in "ab"]
+        for control in (self.a, self.b, self.space, self.t, self.seed, self.side):
+            control.observe(self._show, "value")
+        self.start.on_click(lambda _: self.sample_here())
+        self.halt.on_click(lambda _: self.stop())
+        self.keep.on_click(lambda _: self.save())
+        centred = {"align_items": "center", "justify_content": "center"}
+        return [
+            widgets.HBox([self.a, self.b, self.space]),
+            self.t,
+            widgets.HBox([self.thumbnails[0], self.picture, self.thumbnails[1]], layout=centred),
+            self.words,
+            widgets.HBox([self.seed, self.side, self.start, self.halt, self.keep, self.bar]),
+        ]
+
+    def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The widget, and for pages without a kernel all known pictures of its line in a row."""
+        data = super()._repr_mimebundle_(**options)
+        line = self.line
+        known = [self.frame(line, t) for t in sorted({0.0, 1.0} | set(self.lines.get(line, {})))]
+        height = min(frame.image.shape[-2] for frame in known)
+        row = torch.cat([frame.image[..., :height, :] for frame in known], -1)
+        alt = f"Textures from {line.a} to {line.b}, drawn on the line in {line.space}"
+        return data | {"image/png": b64encode(png(row)).decode()}, {"image/png": {"alt": alt}}
+
+
+def png(image: Tensor, shown: int = 0) -> bytes:
+    """[1,3,H,W] in [0,1] as the bytes of a PNG file, enlarged by a whole factor as long as `shown` pixels hold it."""
+    pixels = (image[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+    factor = max(1, shown // max(pixels.shape[:2]))
+    pixels = pixels.repeat(factor, 0).repeat(factor, 1)
+    with io.BytesIO() as file:
+        Image.fromarray(pixels).save(file, "png")
+        return file.getvalue()
