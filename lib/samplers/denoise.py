@@ -8,8 +8,11 @@ from lib.energy import denoised
 from lib.errors import TextureError
 from lib.images import check_image
 from lib.model import Model
+from lib.samplers.diffuse import LEAST, tiled
 
-MARGIN = 16  # pixels of mirror image around a photograph, so that the periodic f does not join its opposite edges
+# Pixels of mirror image around a photograph, so that the periodic f does not join its opposite edges. A small image
+# goes without: mirrored noise is no fresh noise, and would be half of what f sees.
+MARGIN = 16
 
 
 def denoise(model: Model, y: Tensor, x0: Tensor, sigma: Tensor | float) -> Tensor:
@@ -38,6 +41,8 @@ def denoise(model: Model, y: Tensor, x0: Tensor, sigma: Tensor | float) -> Tenso
     x0 = torch.cat([check_image(x, "x0") for x in x0])
     sigmas = sigmas.expand(len(y))
     with torch.no_grad():
-        lam = model.multipliers(x0.expand(len(y), -1, -1, -1), sigmas)
-    mirrored = F.pad(y.float(), (MARGIN,) * 4, mode="reflect")
-    return denoised(model.statistics, lam, mirrored, sigmas)[..., MARGIN:-MARGIN, MARGIN:-MARGIN]
+        lam = model.multipliers(tiled(x0).expand(len(y), -1, -1, -1), sigmas)
+    margin = MARGIN if min(y.shape[-2:]) >= LEAST else 0
+    mirrored = F.pad(y.float(), (margin,) * 4, mode="reflect")
+    height, width = y.shape[-2:]
+    return denoised(model.statistics, lam, mirrored, sigmas)[..., margin:, margin:][..., :height, :width]

@@ -28,6 +28,7 @@ STEPS = 40
 SIGMA_MAX = 2.0  # pixel units: ten times a texture's contrast; above it a texture is as good as Gaussian
 SIGMA_MIN = 0.01
 RHO = 5.0  # Karras et al. 2022, eq. 5: how much denser the levels lie at the small end
+LEAST = 128  # pixels a side for which multipliers are computed
 FRESH = 0.7  # share of the noise's freedom that is renewed: 0 is deterministic, 1 the full ancestral step
 
 
@@ -94,9 +95,18 @@ def diffuse_steps(
 def schedule(model: Model, x0: Tensor, steps: int) -> Callable[[Tensor], Tensor]:
     """sigma -> lambda(x0, sigma) [1,d], computed for all noise levels at once."""
     sigmas = noise_levels(steps)[:-1]
-    x = periodic_component(x0)
+    x = tiled(x0)
     lam = torch.cat([model.multipliers(x, sigma) for sigma in sigmas])
     return lambda sigma: lam[(sigmas - sigma).abs().argmin()][None]
+
+
+def tiled(x0: Tensor) -> Tensor:
+    """The periodic component of x0 [B,3,H,W], repeated to at least 128 pixels a side: what lambda is asked about.
+
+    Lags of 32 pixels cannot be told apart on a small torus: multipliers that are best there may cancel on it and
+    diverge on any other.
+    """
+    return periodic_component(x0).repeat(1, 1, *(-(-LEAST // side) for side in x0.shape[-2:]))
 
 
 def diffuse(

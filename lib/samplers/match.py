@@ -2,7 +2,7 @@
 
 Two choices make it fast and scale-free, and change neither the model nor its minima of zero:
 
-- each statistic is measured in units of its spread over crops of the exemplar, so a mismatch of 1 is the distance
+- each statistic is measured in units of its spread over crops of the exemplar, so a mismatch of 1 is that
   between two pieces of one texture;
 - x = m + S^(1/2) z is searched through z, with m and S the mean and smooth spectrum of the exemplar. z starts as
   white noise, so x starts as a Gaussian texture, and a step moves every frequency in proportion to its size.
@@ -25,6 +25,7 @@ from lib.statistics.quadratic import periodic_component
 STEPS = 60
 LAG = 24  # pixels; the starting texture's autocovariance is cut off here
 FLOOR = 0.01  # of a statistic's size, added to its spread: nothing need match better than that
+OUTSIDE = 5.0  # mismatch that a pixel outside [0,1] costs, per unit squared: it calls back what clipping cannot
 
 
 @dataclass(frozen=True)
@@ -42,14 +43,17 @@ class Targets:
         x = periodic_component(x0)
         mu = model.statistics(x)
         height, width = x0.shape[-2:]
-        h, w = max(32, height // 2), max(32, width // 2)
+        h, w = (max(side // 2, min(32, 3 * side // 4)) for side in (height, width))
         crops = torch.cat([
             x0[..., top : top + h, left : left + w]
             for top in sorted({0, (height - h) // 2, height - h})
             for left in sorted({0, (width - w) // 2, width - w})
         ])  # fmt: skip
         pieces = torch.cat([model.statistics(periodic_component(crop[None])) for crop in crops])
-        variance = (pieces - mu).square().mean(0, keepdim=True) * (h * w) / (height * width)
+        # A crop of a share of the area has 1/share times the variance v of a piece as large as x0, and differs from x0,
+        # which holds it, by (1 - share) of that; two pieces differ by 2v.
+        share = h * w / (height * width)
+        variance = (pieces - mu).square().mean(0, keepdim=True) * 2 * share / (1 - share)
         return cls(mu, (variance + (FLOOR * mu).square() + 1e-12).sqrt(), gaussian_of(x0))
 
 
@@ -72,7 +76,10 @@ def blend_gaussians(a: GaussianTexture, b: GaussianTexture, t: float) -> Gaussia
 
 
 def match_targets(model: Model, targets: Targets, noise: Tensor, steps: int = STEPS) -> Iterator[Step]:
-    """Match targets from white noise [n,3,H,W]; `loss` is the mean squared mismatch in spreads, per statistic."""
+    """Match targets from white noise [n,3,H,W]; `loss` is the mean squared mismatch in spreads, per statistic.
+
+    It is the mismatch of the image that is shown, pixels in [0,1], and some more for pixels that would lie outside.
+    """
     n, _, height, width = noise.shape
     colour = colouring(targets.gaussian, height, width)
 
@@ -83,8 +90,8 @@ def match_targets(model: Model, targets: Targets, noise: Tensor, steps: int = ST
         z = z.detach().requires_grad_()
         with torch.enable_grad():
             x = image(z)
-            outside = (x - x.clamp(0, 1)).square().mean((1, 2, 3))
-            value = mismatch(model, targets, x) + 100 * outside
+            shown = x.clamp(0, 1)
+            value = mismatch(model, targets, shown) + OUTSIDE * (x - shown).square().mean((1, 2, 3))
             (gradient,) = torch.autograd.grad(value.sum(), z)
         return value.detach(), gradient
 
