@@ -1,0 +1,100 @@
+"""`python -m lib synthesize`: from a picture of a texture to more of it."""
+
+import re
+import sys
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import torch.nn.functional as F
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+
+from lib.errors import TextureError
+from lib.images import read_image, save_image
+from lib.samplers.diffuse import diffuse_steps
+from lib.samplers.match import match_steps
+from lib.samplers.step import Step, checked_size
+from lib.training.checkpoint import load
+
+EXEMPLAR = 512  # pixels: the short side of a larger photograph is reduced to it; f reaches some 50 pixels
+RESULT = 256  # pixels a side, at most, unless --size says otherwise
+
+
+class Method(StrEnum):
+    """How an image is drawn: min |f(x) - f(x0)|^2, or the density by diffusion."""
+
+    match = "match"
+    diffuse = "diffuse"
+
+
+def synthesize(
+    photo: Annotated[Path, typer.Argument(help="A picture of a texture, PNG or JPEG.")],
+    out: Annotated[Path | None, typer.Option(help="Where to write; default: PHOTO-match.png, here.")] = None,
+    method: Annotated[Method, typer.Option(help="Statistics matching or diffusion sampling.")] = Method.match,
+    n: Annotated[int, typer.Option(min=1, help="How many; they are written as NAME-1.png, NAME-2.png, ...")] = 1,
+    size: Annotated[
+        str,
+        typer.Option(help="Pixels a side, or HEIGHTxWIDTH; default: the picture's own, at most 256.", metavar="SIZE"),
+    ] = "",
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same images.")] = 0,
+    tileable: Annotated[bool, typer.Option("--tileable", help="Opposite edges meet.")] = False,
+    model: Annotated[str, typer.Option(help="A shipped model's name, or a checkpoint.")] = "default",
+) -> None:
+    """Make more of a texture. Files appear whole at the end, or not at all."""
+    paths = outputs(out or Path(f"{photo.stem}-{method}.png"), n)
+    x0 = reduced(read_image(photo))
+    height, width = checked_size(parsed(size), x0) if size else (min(side, RESULT) for side in x0.shape[-2:])
+    shape, learned = (height, width), load(model)
+    if method is Method.match:
+        steps = match_steps(learned, x0, n, shape, seed, tileable)
+    else:
+        steps = diffuse_steps(learned, x0, n, shape, seed, tileable=tileable)
+    try:
+        images = followed(steps, method.value)
+        for image, path in zip(images, paths, strict=True):
+            save_image(image, path)
+            print(path)
+    except KeyboardInterrupt:
+        print("error: interrupted; nothing more was written", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+def outputs(out: Path, n: int) -> list[Path]:
+    """The files to write, told to be impossible before anything is computed."""
+    if out.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise TextureError(f"--out {out} is no name of an image; end it in .png or .jpg")
+    if not out.parent.is_dir():
+        raise TextureError(f"--out {out}: there is no folder {out.parent}; make it first")
+    return [out] if n == 1 else [out.with_stem(f"{out.stem}-{i}") for i in range(1, n + 1)]
+
+
+def parsed(size: str) -> int | tuple[int, int]:
+    """`256` or `192x256` (height x width) as `match` takes it."""
+    found = re.fullmatch(r"(\d{1,6})(?:x(\d{1,6}))?", size.strip())
+    if not found:
+        raise TextureError(f"--size {size} is neither a number of pixels nor HEIGHTxWIDTH, such as 192x256")
+    return int(found[1]) if found[2] is None else (int(found[1]), int(found[2]))
+
+
+def reduced(x0: Tensor) -> Tensor:
+    """A photograph [3,H,W] at the scale of textures: its short side 512 pixels at most."""
+    short = min(x0.shape[-2:])
+    if short <= EXEMPLAR:
+        return x0
+    smaller = [round(side * EXEMPLAR / short) for side in x0.shape[-2:]]
+    print(f"the picture is reduced to {smaller[1]}x{smaller[0]} pixels", file=sys.stderr)
+    return F.interpolate(x0[None], smaller, mode="bilinear", antialias=True)[0].clamp(0, 1)
+
+
+def followed(steps: Iterator[Step], what: str) -> Tensor:
+    """Run a sampler with a bar and the time left; returns its last image [n,3,H,W]."""
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(what, total=None)
+        for record in steps:
+            progress.update(task, completed=record.step, total=record.steps)
+    return record.image

@@ -1,0 +1,105 @@
+"""`python -m lib synthesize`: what it writes, what it refuses before computing, and what an interruption leaves."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+import torch
+
+import lib
+from lib.__main__ import main
+from lib.model import Model
+from lib.samplers import cli
+from lib.training.checkpoint import save
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    return save(Model(), tmp_path_factory.mktemp("model") / "tiny.safetensors", "# tiny", {})
+
+
+@pytest.fixture
+def photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A picture in an empty folder that is the current one; samplers of three steps."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli, "match_steps", lambda *a, **k: lib.match_steps(*a, **k, steps=3))
+    monkeypatch.setattr(cli, "diffuse_steps", lambda *a, **k: lib.diffuse_steps(*a, **k, steps=3))
+    return lib.save_image(lib.exemplar("grass")[:, :40, :48], tmp_path / "lawn.png")
+
+
+def test_it_writes_more_of_a_texture(photo: Path, checkpoint: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(["synthesize", str(photo), "--model", str(checkpoint)]) == 0
+    assert capsys.readouterr().out == "lawn-match.png\n"
+    written = lib.read_image("lawn-match.png")
+    wanted = lib.match_steps(lib.load(checkpoint), lib.read_image(photo), steps=3)
+    assert torch.allclose(written, list(wanted)[-1].image[0], atol=0.6 / 255)
+
+
+def test_several_of_a_size_by_diffusion(photo: Path, checkpoint: Path) -> None:
+    options = ["--method", "diffuse", "--n", "2", "--size", "32x45", "--out", "more.jpg", "--tileable"]
+    assert main(["synthesize", str(photo), "--model", str(checkpoint), *options]) == 0
+    assert sorted(p.name for p in Path().iterdir()) == ["lawn.png", "more-1.jpg", "more-2.jpg"]
+    one, two = (lib.read_image(f"more-{i}.jpg") for i in (1, 2))
+    assert one.shape == two.shape == (3, 32, 45)
+    assert not torch.equal(one, two)
+
+
+def test_large_photographs_are_brought_to_the_scale_of_textures() -> None:
+    assert cli.reduced(torch.rand(3, 100, 600)).shape == (3, 100, 600)
+    assert cli.reduced(torch.rand(3, 1024, 1536)).shape == (3, 512, 768)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--size", "20"], "size 20"),
+        (["--size", "64x"], "HEIGHTxWIDTH"),
+        (["--size", "big"], "HEIGHTxWIDTH"),
+        (["--out", "lawn"], "end it in .png"),
+        (["--out", "lawn.txt"], "end it in .png"),
+        (["--out", "nowhere/lawn.png"], "no folder nowhere"),
+        (["--method", "guess"], "'match', 'diffuse'"),
+        (["--n", "0"], "--n"),
+        (["--seed", "-1"], "--seed"),
+        (["--model", "huge"], "no model 'huge'"),
+        (["--colour"], "--tileable"),
+    ],
+    ids=" ".join,
+)
+def test_errors_are_one_line(photo: Path, options: list[str], said: str, capsys: pytest.CaptureFixture) -> None:
+    assert main(["synthesize", str(photo), *options]) in (1, 2)
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert said in error
+    assert error.count("\n") == 1
+    assert [p.name for p in Path().iterdir()] == ["lawn.png"]
+
+
+def test_a_photograph_that_is_not_there(photo: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(["synthesize", "lane.png"]) == 1
+    assert capsys.readouterr().err == "error: lane.png does not exist; check the path.\n"
+
+
+@pytest.mark.parametrize("when", ["computing", "writing"])
+def test_an_interruption_leaves_nothing_half_written(
+    photo: Path, checkpoint: Path, when: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def interrupted(*_: object, **__: object) -> Iterator[lib.Step]:
+        yield lib.Step(torch.rand(1, 3, 40, 48), 1.0, 1, 2)
+        raise KeyboardInterrupt
+
+    def torn(_: object, file: BinaryIO, **__: object) -> None:
+        file.write(b"half")
+        raise KeyboardInterrupt
+
+    if when == "computing":
+        monkeypatch.setattr(cli, "match_steps", interrupted)
+    else:
+        monkeypatch.setattr("PIL.Image.Image.save", torn)
+    with pytest.raises(SystemExit) as exit_:
+        main(["synthesize", str(photo), "--model", str(checkpoint)])
+    assert exit_.value.code == 130
+    assert capsys.readouterr().err.endswith("error: interrupted; nothing more was written\n")
+    assert [p.name for p in Path().iterdir()] == ["lawn.png"]
