@@ -1,0 +1,167 @@
+"""f_theta: 512 spatial averages that know neither border nor size nor batch. Exact properties, on random weights."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+import lib
+from lib.energy import predicted_noise
+from lib.model import Model
+from lib.statistics.learned import DEFAULT, PAPER, Architecture, LearnedStatistics
+from lib.statistics.quadratic import Quadratic
+
+COARSEST = 16  # pixels of the image on one of the U-Net's coarsest
+
+both = pytest.mark.parametrize("architecture", [DEFAULT, PAPER], ids=["default", "paper"])
+
+
+def statistics(architecture: Architecture) -> LearnedStatistics:
+    """Random weights throughout: what training starts from zero is to speak here."""
+    torch.manual_seed(0)
+    f = LearnedStatistics(architecture).eval().requires_grad_(False)
+    for parameter in f.parameters():
+        if not parameter.any():
+            parameter.normal_(std=0.1)
+    return f
+
+
+def photographs(height: int, width: int) -> Tensor:
+    """[2,3,H,W]"""
+    return torch.stack([lib.exemplar(name)[:, :height, :width] for name in ("pebble", "cloth")])
+
+
+def close(a: Tensor, b: Tensor) -> None:
+    torch.testing.assert_close(a, b, rtol=1e-4, atol=2e-6)
+
+
+@both
+def test_there_are_512(architecture: Architecture) -> None:
+    f = statistics(architecture)
+    assert f.dim == architecture.dim == 512
+    assert f(photographs(32, 48)).shape == (2, 512)
+    assert f(photographs(32, 48)).dtype == torch.float32
+    assert Model(architecture).dim == 512
+
+
+def test_the_two_configurations() -> None:
+    """default: 133 built in, then 379 read at five scales. paper: nothing built in, all read at the last layer."""
+    assert (DEFAULT.known, sum(DEFAULT.readouts), len(DEFAULT.readouts)) == (133, 379, 5)
+    assert (PAPER.known, PAPER.readouts) == (0, (512, 0, 0, 0, 0))
+    x = photographs(32, 48)
+    shapes = [(2, n, 32 >> s, 48 >> s) for s, n in enumerate(DEFAULT.readouts)]
+    assert [tuple(phi.shape) for phi in statistics(DEFAULT).densities(x)] == shapes
+    assert [tuple(phi.shape) for phi in statistics(PAPER).densities(x)] == [(2, 512, 32, 48)]
+
+
+@both
+def test_statistics_are_spatial_averages_of_the_densities(architecture: Architecture) -> None:
+    f, x = statistics(architecture), photographs(48, 32)
+    averages = torch.cat([phi.mean((2, 3)) for phi in f.densities(x)], 1)
+    close(f(x)[:, architecture.known :], averages)
+    if architecture.known:
+        close(f(x)[:, : architecture.known], Quadratic()(x))
+
+
+@both
+@pytest.mark.parametrize("shift", [(COARSEST, 0), (0, -COARSEST), (2 * COARSEST, 3 * COARSEST)])
+def test_shifts_change_nothing(architecture: Architecture, shift: tuple[int, int]) -> None:
+    f, x = statistics(architecture), photographs(48, 64)
+    close(f(x.roll(shift, (2, 3))), f(x))
+
+
+@both
+def test_tiles_have_the_statistics_of_one(architecture: Architecture) -> None:
+    """f knows no size: f(tile(x)) = f(x), and no place in the tiling differs from its copies."""
+    f, x = statistics(architecture), photographs(32, 48)
+    tiled = x.repeat(1, 1, 2, 3)
+    close(f(tiled), f(x))
+    for whole, one in zip(f.densities(tiled), f.densities(x), strict=True):
+        torch.testing.assert_close(whole, one.repeat(1, 1, 2, 3), rtol=1e-4, atol=1e-4)
+
+
+@both
+def test_images_of_a_batch_do_not_see_each_other(architecture: Architecture) -> None:
+    f, x = statistics(architecture), photographs(33, 50)
+    close(f(x), torch.cat([f(x[:1]), f(x[1:])]))
+    close(f(x.flip(0)), f(x).flip(0))
+
+
+@both
+@pytest.mark.parametrize("size", [(32, 32), (33, 47), (35, 64), (63, 39)])
+def test_any_size_will_do(architecture: Architecture, size: tuple[int, int]) -> None:
+    f, x = statistics(architecture), photographs(*size)
+    assert f(x).shape == (2, 512)
+    gradient = predicted_noise(f, torch.ones(512), x)
+    assert gradient.shape == x.shape
+    assert torch.isfinite(gradient).all()
+    assert (gradient.abs().sum((0, 1)) > 0).all()  # every pixel counts, those of the last row and column too
+
+
+def test_larger_pieces_of_a_texture_agree_better() -> None:
+    """Averages over more of it: f of two halves of a photograph are nearer than f of two small pieces."""
+    f, x = statistics(DEFAULT), lib.exemplar("cloth")[None]
+    spread = []
+    for size in (32, 192):
+        a, b = (f(x[..., at : at + size, at : at + size])[:, DEFAULT.known :] for at in (0, 224))
+        spread.append(((a - b).norm() / (a + b).norm()).item())
+    assert spread[1] < 0.7 * spread[0]
+
+
+def test_papers_statistics_are_linear_read_outs() -> None:
+    f, x = statistics(PAPER), photographs(32, 32)
+    before = f(x)
+    read = f.unet.read["0"]
+    assert not hasattr(f.unet, "filters")
+    for parameter in read.parameters():
+        parameter.mul_(2)
+    close(f(x), 2 * before)
+
+
+def test_defaults_statistics_are_logarithmic_potentials() -> None:
+    """log(v^2 + c^2) with v linear in the filters and in the read-outs: tripling both and c adds log 9 to each."""
+    f, x = statistics(DEFAULT), photographs(32, 32)
+    before = f.deep(x)
+    for part in (f.unet.filters, f.unet.read):
+        for parameter in part.parameters():
+            parameter.mul_(3)
+    for log_c in f.unet.log_c.values():
+        log_c.add_(math.log(3))
+    close(f.deep(x), before + math.log(9))
+
+
+def test_untrained_filters_see_detail_alone() -> None:
+    """Before training a flat image of any colour has v = 0 everywhere, and the silent U-Net is the whole."""
+    torch.manual_seed(0)
+    f, x = LearnedStatistics(DEFAULT).requires_grad_(False), photographs(32, 32)
+    flat = torch.tensor([0.1, 0.5, 0.9])[None, :, None, None].expand(1, 3, 32, 32)
+    close(f.deep(flat)[0], torch.cat([2 * log_c for log_c in f.unet.log_c.values()]))
+    before = f(x)
+    f.unet.silent = True
+    close(f(x), before)
+
+
+@both
+def test_noise_levels_of_any_size_give_finite_numbers(architecture: Architecture) -> None:
+    f = statistics(architecture)
+    noise = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    for sigma in (0.0, 0.01, 10.0):
+        y = 0.5 + sigma * noise
+        assert torch.isfinite(f(y)).all()
+        assert torch.isfinite(predicted_noise(f, torch.ones(512), y)).all()
+
+
+@pytest.mark.parametrize("sigma", [0.01, 0.1, 1.0, 10.0])
+def test_lambda_is_finite_and_goes_with_sigma(sigma: float) -> None:
+    torch.manual_seed(0)
+    model = Model().eval()
+    x = photographs(48, 33)
+    lam = model.multipliers(x, sigma)
+    assert lam.shape == (2, 512)
+    assert torch.isfinite(lam).all()
+    close(lam, model.multipliers(x, torch.full((2,), sigma)))
+    close(lam[1:], model.multipliers(x[1:], sigma))
+    # an untrained network says nothing: what is known in closed form stands alone
+    assert torch.equal(lam[:, 133:], torch.zeros(2, 379))
+    close(lam[:, :133], Quadratic().multipliers(x, torch.full((2,), sigma)))
