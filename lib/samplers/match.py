@@ -1,11 +1,12 @@
 """Statistics matching: min over x of |f(x) - f(x0)|^2, from noise, by L-BFGS (the microcanonical sampler).
 
-Two choices make it fast and scale-free, and change neither the model nor its minima of zero:
+Two choices give it units and a start, and change neither the model nor its minima of zero:
 
 - each statistic is measured in units of its spread over crops of the exemplar, so a mismatch of 1 is that
   between two pieces of one texture;
 - x = m + S^(1/2) z is searched through z, with m and S the mean and smooth spectrum of the exemplar. z starts as
-  white noise, so x starts as a Gaussian texture, and a step moves every frequency in proportion to its size.
+  white noise, so x starts as a Gaussian texture, which is worth many iterations; and every texture can start from
+  the same z.
 """
 
 from collections.abc import Callable, Iterator
