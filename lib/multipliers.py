@@ -17,10 +17,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lib.statistics.learned import LearnedStatistics, around
+from lib.statistics.learned import LearnedStatistics
+from lib.statistics.waves import around
 
 LEAST_VARIANCE = 1e-5  # pixel units squared: less than one grey level
-OUTPUT_SCALE = 0.003  # so small that a step of the optimiser moves eps_hat by less than what a batch can tell
+OUTPUT_SCALE = 0.001  # so small that a step of the optimiser moves eps_hat by less than what a batch can tell
 MU_SCALE = 0.3  # f(x) enters the head as asinh(f / MU_SCALE), of order one for most statistics
 
 

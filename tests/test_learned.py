@@ -112,33 +112,32 @@ def test_larger_pieces_of_a_texture_agree_better() -> None:
 def test_papers_statistics_are_linear_read_outs() -> None:
     f, x = statistics(PAPER), photographs(32, 32)
     before = f(x)
-    read = f.unet.read["0"]
-    assert not hasattr(f.unet, "filters")
-    for parameter in read.parameters():
+    assert f.waves is None
+    for parameter in f.read.parameters():
         parameter.mul_(2)
     close(f(x), 2 * before)
 
 
 def test_defaults_statistics_are_logarithmic_potentials() -> None:
-    """log(v^2 + c^2) with v linear in the filters and in the read-outs: tripling both and c adds log 9 to each."""
+    """log(|v|^2 + c^2): with tripled responses, of waves and read-outs both, and tripled c, each grows by log 9."""
     f, x = statistics(DEFAULT), photographs(32, 32)
+    assert f.waves is not None
+    responses, contrasts = f.waves(x)
+    f.waves.forward = lambda y: (responses, contrasts)  # type: ignore[method-assign]
     before = f.deep(x)
-    for part in (f.unet.filters, f.unet.read):
-        for parameter in part.parameters():
-            parameter.mul_(3)
-    for log_c in f.unet.log_c.values():
+    f.waves.forward = lambda y: ([3 * v for v in responses], contrasts)  # type: ignore[method-assign]
+    for parameter in f.read.parameters():
+        parameter.mul_(3)
+    for log_c in f.log_c:
         log_c.add_(math.log(3))
     close(f.deep(x), before + math.log(9))
 
 
-def test_untrained_filters_see_detail_alone() -> None:
-    """Before training a flat image of any colour has v = 0 everywhere, and the silent U-Net is the whole."""
+def test_before_training_the_network_adds_nothing() -> None:
     torch.manual_seed(0)
     f, x = LearnedStatistics(DEFAULT).requires_grad_(False), photographs(32, 32)
-    flat = torch.tensor([0.1, 0.5, 0.9])[None, :, None, None].expand(1, 3, 32, 32)
-    close(f.deep(flat)[0], torch.cat([2 * log_c for log_c in f.unet.log_c.values()]))
     before = f(x)
-    f.unet.silent = True
+    f.silent = True
     close(f(x), before)
 
 

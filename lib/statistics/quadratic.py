@@ -201,8 +201,11 @@ def _gram(atoms: list[Tensor], spectrum: Tensor) -> Tensor:
         for b, q in zip(atoms, PAIRS, strict=True):
             mix = (_basis(*p) @ _basis(*q)).to(spectrum)
             weight = torch.einsum("ij,bjin->bn", mix, spectrum)
-            row.append(torch.einsum("kn,bn,ln->bkl", a, weight, b) if mix.any() else weight.new_zeros(
-                len(weight), len(a), len(b)))
+            row.append(
+                torch.einsum("kn,bn,ln->bkl", a, weight, b)
+                if mix.any()
+                else weight.new_zeros(len(weight), len(a), len(b))
+            )
         rows.append(torch.cat(row, 2))
     gram = torch.cat(rows, 1)
     return (gram + gram.transpose(1, 2)) / 2

@@ -65,7 +65,7 @@ class Trainer:
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self.optimiser = torch.optim.AdamW(self.model.parameters(), recipe.rate, betas=(0.9, 0.99), weight_decay=0.01)
         self.step, self.seconds = 0, 0.0
-        if self.model.architecture.quadratic:
+        if self.model.architecture.waves:
             self._precondition()
         self.deep: Callable[..., Tensor] = deep_loss
         if compiled:
@@ -78,7 +78,7 @@ class Trainer:
             start = time.perf_counter()
             for group in self.optimiser.param_groups:
                 group["lr"] = rate(self.recipe, self.step)
-            self.model.statistics.unet.silent = self.step < self.recipe.warm and self.model.architecture.quadratic
+            self.model.statistics.silent = self.step < self.recipe.warm and self.model.architecture.waves
             value = self.gradients(self.deep)
             norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
             if not torch.isfinite(norm):
@@ -134,8 +134,8 @@ class Trainer:
 
     def _precondition(self) -> None:
         """Give lambda its basis, from a batch that training does not see."""
-        self.model.statistics.unet.silent = True
-        x = self.crops.batch(-1 & 0xFFFFFFFF, min(8, self.recipe.batch), min(48, self.recipe.size)).to(self.device)
+        self.model.statistics.silent = True
+        x = self.crops.batch(-1 & 0xFFFFFFFF, 2 * self.recipe.batch, self.recipe.size).to(self.device)
         generator = torch.Generator().manual_seed(self.recipe.seed)
         sigma = draw_sigma(len(x), generator).to(self.device)
         eps = torch.randn(x.shape, generator=generator).to(self.device)

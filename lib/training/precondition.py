@@ -12,7 +12,7 @@ from lib.model import Model
 from lib.multipliers import envelope
 from lib.training.loss import FRAME
 
-FLOOR = 1e-3  # of the mean eigenvalue: below it, a direction is noise
+FLOOR = 1e-2  # of the mean eigenvalue: below it, a direction is noise
 
 
 def gram(model: Model, x: Tensor, sigma: Tensor, eps: Tensor, weights: Tensor) -> Tensor:

@@ -1,0 +1,176 @@
+"""Two layers of waves: what the potentials of the `default` configuration see before any training.
+
+At each octave s (the image halved s times) learned filters w read the image, and learned filters of a second layer
+read the moduli of the first at all finer octaves, so that they see where contrast of one kind lies:
+
+    u_s,j = w_s,j * y_s                          first layer: waves, as pairs (even, odd)
+    m_s,j = (|u_s,j|^2 + c^2)^(1/2)              local contrast, brought down to the coarser octaves
+    U_s,k = W_s,k * (m_0, ..., m_(s-1))          second layer: waves of contrast
+    b_s,l = w_s,l * y_s - offset                 ridges and grey levels against an offset: they know bright from dark
+
+Means of such moduli are a scattering transform (Bruna & Mallat 2013; the second layer is also the idea behind the
+magnitude correlations of Portilla & Simoncelli 2000). All filters start as Gabor functions and all are trained.
+"""
+
+import math
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lib.statistics.quadratic import opponent
+
+ANGLES = 4
+SIDE = 5  # pixels, of a filter
+CYCLES, WINDOW = 0.27, 1.2  # of a Gabor function at first: cycles a pixel, standard deviation in pixels
+LEAST_MODULUS = 1e-3  # pixel units
+RIDGE_OFFSETS = (-0.1, 0.1)
+LEVEL_OFFSETS = (-0.3, -0.1, 0.1, 0.3)  # of opponent colours, luminance counting double
+HISTOGRAM = 9  # more grey levels for each opponent colour, at the finest octave
+FIRST = 3 * ANGLES  # waves of the first layer: luminance, then two chromas
+
+
+def convolve(x: Tensor, conv: nn.Conv2d) -> Tensor:
+    """A periodic convolution: x [B,C,H,W] -> [B,C',H,W], the kernel's margin taken from the opposite edge."""
+    return F.conv2d(wrapped(x, conv.kernel_size[0] // 2), conv.weight, conv.bias)
+
+
+def wrapped(x: Tensor, margin: int) -> Tensor:
+    """x [B,C,H,W] continued periodically by a margin, however small x is."""
+    if margin > min(x.shape[-2:]):  # more than once round, which F.pad refuses
+        rows, columns = (torch.arange(-margin, side + margin, device=x.device) % side for side in x.shape[-2:])
+        return x[..., rows, :][..., columns]
+    return F.pad(x, (margin,) * 4, mode="circular") if margin else x
+
+
+def around(y: Tensor, width: int = 5) -> Tensor:
+    """The periodic mean over width x width pixels: [B,C,H,W]."""
+    return F.avg_pool2d(wrapped(y, width // 2), width, stride=1)
+
+
+def halved(h: Tensor) -> Tensor:
+    """Half the resolution, smoothed by (1 2 2 1)/6 first; odd sizes go on by one pixel from the opposite edge."""
+    odd = (0, h.shape[-1] % 2, 0, h.shape[-2] % 2)
+    return F.avg_pool2d(around(F.pad(h, odd, mode="circular") if any(odd) else h, 3), 2)
+
+
+def contrast_waves(octave: int) -> int:
+    """Waves of the second layer at an octave: all pairs of angles with every finer octave, chroma with the next."""
+    return ANGLES**2 * octave + 2 * ANGLES if octave else 0
+
+
+class Waves(nn.Module):
+    """y [B,3,H,W] -> responses and moduli by octave; `readouts` potentials and `responses` channels at each."""
+
+    def __init__(self, octaves: int) -> None:
+        super().__init__()
+        self.octaves = octaves
+        self.first = nn.ModuleList(nn.Conv2d(3, 2 * FIRST + len(_ridges()), SIDE) for _ in range(octaves))
+        self.levels = nn.ModuleList(nn.Conv2d(3, len(_levels(s)), 1) for s in range(octaves))
+        self.second = nn.ModuleList(
+            nn.Conv2d(FIRST * s, 2 * contrast_waves(s), SIDE, bias=False) for s in range(1, octaves)
+        )
+        with torch.no_grad():
+            for s in range(octaves):
+                self._start(s)
+
+    @staticmethod
+    def readouts(octaves: int) -> tuple[int, ...]:
+        """Number of potentials at each octave."""
+        return tuple(_pairs(s) + _singles(s) for s in range(octaves))
+
+    @staticmethod
+    def responses(octave: int) -> int:
+        """Number of channels at an octave: two of each pair, one of each single."""
+        return 2 * _pairs(octave) + _singles(octave)
+
+    def forward(self, y: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Responses [B,responses(s),H/2^s,W/2^s] (pairs first) and moduli up to that octave [B,12(s+1),...]."""
+        responses, contrasts = [], []
+        finer: Tensor | None = None
+        y = y - 0.5
+        for s in range(self.octaves):
+            if s:
+                y = halved(y)
+            first = convolve(y, _conv(self.first, s))
+            waves, ridges = first[:, : 2 * FIRST], first[:, 2 * FIRST :]
+            parts = [waves]
+            moduli = (pair_energy(waves) + LEAST_MODULUS**2).sqrt()
+            if finer is not None:
+                finer = halved(finer)
+                parts.append(convolve(finer, _conv(self.second, s - 1)))
+                moduli = torch.cat([finer, moduli], 1)
+            responses.append(torch.cat([*parts, ridges, convolve(y, _conv(self.levels, s))], 1))
+            contrasts.append(moduli)
+            finer = moduli
+        return responses, contrasts
+
+    def energies(self, responses: Tensor, octave: int) -> Tensor:
+        """|v|^2 of each potential, of a pair or a single response: [B,responses(s),...] -> [B,readouts[s],...]."""
+        pairs = 2 * _pairs(octave)
+        return torch.cat([pair_energy(responses[:, :pairs]), responses[:, pairs:].square()], 1)
+
+    def _start(self, s: int) -> None:
+        colours, gabors = opponent(), _gabors()  # [3,3], [2 ANGLES,SIDE,SIDE] (even, odd, even, ...)
+        first, levels = _conv(self.first, s), _conv(self.levels, s)
+        filters = [colour[:, None, None] * g for colour in colours for g in gabors]
+        filters += [colours[0][:, None, None] * gabors[2 * angle] for angle, _ in _ridges()]
+        first.weight.copy_(torch.stack(filters))
+        cast(Tensor, first.bias).copy_(torch.tensor([0.0] * 2 * FIRST + [-offset for _, offset in _ridges()]))
+        levels.weight.copy_(torch.stack([colours[c] for c, _ in _levels(s)])[:, :, None, None])
+        cast(Tensor, levels.bias).copy_(torch.tensor([-offset for _, offset in _levels(s)]))
+        if s:
+            second = _conv(self.second, s - 1).weight
+            second.zero_()
+            # luminance at every finer octave, then (from the octave just finer) both chromas, all angles together
+            sources = [[FIRST * finer + angle] for finer in range(s) for angle in range(ANGLES)]
+            sources += [[FIRST * (s - 1) + ANGLES * c + angle for angle in range(ANGLES)] for c in (1, 2)]
+            for k, source in enumerate(sources):
+                for channel in source:
+                    second[2 * ANGLES * k : 2 * ANGLES * (k + 1), channel] = gabors / len(source) ** 0.5
+
+
+def _conv(modules: nn.ModuleList, s: int) -> nn.Conv2d:
+    return cast(nn.Conv2d, modules[s])
+
+
+def pair_energy(v: Tensor) -> Tensor:
+    """even^2 + odd^2 of neighbouring channels: [B,2n,H,W] -> [B,n,H,W]."""
+    return v[:, ::2].square() + v[:, 1::2].square()
+
+
+def _pairs(octave: int) -> int:
+    return FIRST + contrast_waves(octave)
+
+
+def _singles(octave: int) -> int:
+    return len(_ridges()) + len(_levels(octave))
+
+
+def _ridges() -> list[tuple[int, float]]:
+    """(angle, offset) of each ridge detector of luminance."""
+    return [(angle, offset) for angle in range(ANGLES) for offset in RIDGE_OFFSETS]
+
+
+def _levels(octave: int) -> list[tuple[int, float]]:
+    """(opponent colour, offset) of each grey-level detector."""
+    scale = (2.0, 1.0, 1.0)
+    levels = [(c, scale[c] * offset) for c in range(3) for offset in LEVEL_OFFSETS]
+    if octave == 0:
+        for c in range(3):
+            levels += [(c, scale[c] * (k / (HISTOGRAM - 1) - 0.5) * 0.9) for k in range(HISTOGRAM)]
+    return levels
+
+
+def _gabors() -> Tensor:
+    """Even and odd waves of zero mean and unit norm by angle: [2 ANGLES,SIDE,SIDE]."""
+    grid = torch.arange(SIDE) - SIDE // 2
+    window = torch.exp(-(grid[:, None] ** 2 + grid**2) / (2 * WINDOW**2))
+    filters = []
+    for k in range(ANGLES):
+        angle = math.pi * k / ANGLES
+        phase = 2 * math.pi * CYCLES * (grid[:, None] * math.sin(angle) + grid * math.cos(angle))
+        even = window * torch.cos(phase)
+        filters += [even - window * even.sum() / window.sum(), window * torch.sin(phase)]
+    return torch.stack([g / g.norm() for g in filters])

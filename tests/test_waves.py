@@ -1,0 +1,103 @@
+"""Waves: what two layers of filters see, before training. Exact answers on waves, edges and flat images."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+import lib
+from lib.statistics.waves import ANGLES, FIRST, SIDE, Waves, contrast_waves, convolve, halved, pair_energy, wrapped
+
+OCTAVES = 5
+
+
+@pytest.fixture(scope="module")
+def waves() -> Waves:
+    return Waves(OCTAVES).requires_grad_(False)
+
+
+def grating(angle: float, size: int = 64, cycles: int = 16, contrast: float = 0.2) -> Tensor:
+    """A grey wave of `cycles` along an axis, at a multiple of a quarter turn: [1,3,size,size]."""
+    grid = torch.arange(size) * 2 * math.pi * cycles / size
+    wave = torch.cos(grid[:, None] * round(math.sin(angle)) + grid * round(math.cos(angle)))
+    return (0.5 + contrast * wave).expand(1, 3, size, size)
+
+
+def test_the_counts(waves: Waves) -> None:
+    assert Waves.readouts(OCTAVES) == (59, 56, 72, 88, 104)
+    responses, contrasts = waves(torch.rand(2, 3, 64, 48))
+    for s in range(OCTAVES):
+        assert responses[s].shape == (2, Waves.responses(s), 64 >> s, 48 >> s)
+        assert contrasts[s].shape == (2, FIRST * (s + 1), 64 >> s, 48 >> s)
+        assert waves.energies(responses[s], s).shape[1] == Waves.readouts(OCTAVES)[s]
+
+
+def test_a_flat_image_has_no_waves(waves: Waves) -> None:
+    colour = torch.tensor([0.1, 0.5, 0.9])[None, :, None, None].expand(1, 3, 32, 32)
+    responses, _ = waves(colour)
+    for s, v in enumerate(responses):
+        pairs = 2 * (FIRST + contrast_waves(s))
+        torch.testing.assert_close(v[:, :pairs], torch.zeros_like(v[:, :pairs]), atol=2e-5, rtol=0)
+
+
+def test_each_angle_answers_its_own_grating(waves: Waves) -> None:
+    for angle in (0, 2):
+        moduli = waves(grating(math.pi * angle / ANGLES))[1][0]
+        strength = moduli.mean((2, 3))[0, :ANGLES]
+        assert strength.argmax() == angle
+        assert strength[angle] > 3 * strength[(angle + 2) % ANGLES]
+
+
+def test_moduli_do_not_see_phase(waves: Waves) -> None:
+    """|even + i odd| of a wave is flat where the response itself swings, nearly so for so small a filter."""
+    response, contrast = (part[0] for part in waves(grating(0)))
+    assert response[:, 0].std() > 0.5 * contrast[:, 0].mean()
+    assert contrast[:, 0].std() < 0.15 * contrast[:, 0].mean()
+
+
+def test_grey_is_seen_by_luminance_alone(waves: Waves) -> None:
+    grey = lib.exemplar("pebble").mean(0, keepdim=True)[None, :, :64, :64].expand(1, 3, 64, 64)
+    moduli = waves(grey)[1][0]
+    assert moduli[:, :ANGLES].mean() > 0.05
+    assert moduli[:, ANGLES:].max() < 2e-3
+
+
+def test_contrast_is_seen_where_it_lies(waves: Waves) -> None:
+    """A grating that comes and goes: the second layer answers more than to one that stays, of equal power."""
+    stays = grating(0)
+    comes = 0.5 + (stays - 0.5) * math.sqrt(2) * torch.cos(torch.arange(64) * 2 * math.pi * 4 / 64)[:, None]
+    second = []
+    for x in (stays, comes):
+        v = waves(x)[0][2]
+        second.append(pair_energy(v[:, 2 * FIRST : 2 * (FIRST + contrast_waves(2))]).mean().item())
+    assert second[1] > 5 * second[0]
+
+
+def test_ridges_know_bright_from_dark(waves: Waves) -> None:
+    x = lib.exemplar("star")[None, :, :64, :64]
+    potentials, inverted = (torch.log(waves.energies(waves(y)[0][0], 0) + 0.05**2).mean((2, 3)) for y in (x, 1 - x))
+    pairs, ridges = slice(FIRST), slice(FIRST, FIRST + 2 * ANGLES)
+    torch.testing.assert_close(potentials[:, pairs], inverted[:, pairs], atol=1e-4, rtol=1e-4)
+    assert ((potentials - inverted)[:, ridges].abs() > 0.05).all()
+
+
+def test_periodic_continuation_of_images_smaller_than_the_margin() -> None:
+    x = torch.arange(6.0).view(1, 1, 2, 3)
+    once = wrapped(x, 5)
+    for i in range(12):
+        for j in range(13):
+            assert once[0, 0, i, j] == x[0, 0, (i - 5) % 2, (j - 5) % 3]
+    conv = torch.nn.Conv2d(1, 1, SIDE, bias=False).requires_grad_(False)
+    torch.testing.assert_close(convolve(x, conv), convolve(x.repeat(1, 1, 4, 4), conv)[..., :2, :3])
+
+
+@pytest.mark.parametrize("side", [32, 33])
+def test_halving_keeps_the_mean_of_even_sizes_and_loses_no_pixel(side: int) -> None:
+    h = torch.rand(1, 2, side, side).requires_grad_()
+    half = halved(h)
+    assert half.shape[-1] == (side + 1) // 2
+    if side % 2 == 0:
+        torch.testing.assert_close(half.mean((2, 3)), h.mean((2, 3)))
+    (gradient,) = torch.autograd.grad(half.sum(), h)
+    assert (gradient > 0).all()
