@@ -22,6 +22,49 @@ from lib.samplers.step import Step, checked_count, checked_size, white_noise
 SPACES = ("mu", "lambda")
 
 
+class Line:
+    """The straight line between two textures in one space, with what does not depend on the place on it."""
+
+    def __init__(self, model: Model, xa: Tensor, xb: Tensor, space: str = "mu", steps: int | None = None) -> None:
+        """xa, xb [3,H,W] in [0,1]; `steps` of each image's search or sampling, None for the usual number."""
+        xa, xb = check_image(xa, "xa"), check_image(xb, "xb")
+        if space not in SPACES:
+            raise TextureError(f"no space {space!r}; known are {', '.join(SPACES)}")
+        default, least = {"mu": (MATCH_STEPS, 1), "lambda": (STEPS, 2)}[space]
+        self.model, self.space, self.size = model, space, tuple(xa.shape[-2:])
+        self.steps = checked_count("steps", default if steps is None else steps, least)
+        if space == "mu":
+            self.targets = Targets.of(model, xa), Targets.of(model, xb)
+        else:
+            self.gaussians = gaussian_of(xa), gaussian_of(xb)
+            with torch.no_grad():
+                self.schedules = schedule(model, xa, self.steps), schedule(model, xb, self.steps)
+
+    def at(self, t: float, seed: int = 0, size: int | tuple[int, int] | None = None) -> Iterator[Step]:
+        """The image at t, 0 at xa and 1 at xb, one record a step: images [1,3,H,W], xa's size by default."""
+        if not 0 <= t <= 1:
+            raise TextureError(f"t is {t}; it runs from 0 (xa) to 1 (xb)")
+        checked_count("seed", seed, 0)
+        height, width = checked_size(size, torch.empty(1, 3, *self.size))
+        h, w = canvas(height, width, False)
+        for record in self._mu(t, seed, h, w) if self.space == "mu" else self._lambda(t, seed, h, w):
+            yield Step(record.image[..., :height, :width], record.loss, record.step, record.steps)
+
+    def _mu(self, t: float, seed: int, height: int, width: int) -> Iterator[Step]:
+        targets = blend(*self.targets, t)
+        return match_targets(self.model, targets, white_noise(1, height, width, seed), self.steps)
+
+    def _lambda(self, t: float, seed: int, height: int, width: int) -> Iterator[Step]:
+        lam_a, lam_b = self.schedules
+        return diffuse_multipliers(
+            self.model,
+            lambda sigma: torch.lerp(lam_a(sigma), lam_b(sigma), t),
+            blend_gaussians(*self.gaussians, t),
+            lambda k: white_noise(1, height, width, seed, k),
+            self.steps,
+        )
+
+
 def between_steps(
     model: Model,
     xa: Tensor,
@@ -33,31 +76,7 @@ def between_steps(
     steps: int | None = None,
 ) -> Iterator[Step]:
     """One point of the line, t = 0 at xa and 1 at xb, one record a step: images [1,3,H,W], xa's size by default."""
-    xa, xb = check_image(xa, "xa"), check_image(xb, "xb")
-    if space not in SPACES:
-        raise TextureError(f"no space {space!r}; known are {', '.join(SPACES)}")
-    if not 0 <= t <= 1:
-        raise TextureError(f"t is {t}; it runs from 0 (xa) to 1 (xb)")
-    checked_count("seed", seed, 0)
-    default, least = {"mu": (MATCH_STEPS, 1), "lambda": (STEPS, 2)}[space]
-    steps = checked_count("steps", default if steps is None else steps, least)
-    height, width = checked_size(size, xa)
-    h, w = canvas(height, width, False)
-    if space == "mu":
-        targets = blend(Targets.of(model, xa), Targets.of(model, xb), t)
-        records = match_targets(model, targets, white_noise(1, h, w, seed), steps)
-    else:
-        with torch.no_grad():
-            lam_a, lam_b = schedule(model, xa, steps), schedule(model, xb, steps)
-        records = diffuse_multipliers(
-            model,
-            lambda sigma: torch.lerp(lam_a(sigma), lam_b(sigma), t),
-            blend_gaussians(gaussian_of(xa), gaussian_of(xb), t),
-            lambda k: white_noise(1, h, w, seed, k),
-            steps,
-        )
-    for record in records:
-        yield Step(record.image[..., :height, :width], record.loss, record.step, record.steps)
+    yield from Line(model, xa, xb, space, steps).at(t, seed, size)
 
 
 def interpolate_steps(
@@ -65,14 +84,13 @@ def interpolate_steps(
 ) -> Iterator[Step]:
     """`interpolate`, one record a finished image: `image` [1,3,H,W], `step` of `steps` + 1."""
     checked_count("steps", steps)
+    line = Line(model, xa, xb, space)
     for i in range(steps + 1):
-        *_, record = between_steps(model, xa, xb, i / steps, space, seed)
+        *_, record = line.at(i / steps, seed)
         yield Step(record.image, record.loss, i + 1, steps + 1)
 
 
-def interpolate(
-    model: Model, xa: Tensor, xb: Tensor, steps: int = 6, space: str = "mu", seed: int = 0
-) -> Tensor:
+def interpolate(model: Model, xa: Tensor, xb: Tensor, steps: int = 6, space: str = "mu", seed: int = 0) -> Tensor:
     """steps + 1 textures from xa's to xb's [steps+1,3,H,W], of xa's size.
 
     `space` is "mu" (drawn by matching) or "lambda" (by diffusion).
