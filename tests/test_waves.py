@@ -7,7 +7,18 @@ import torch
 from torch import Tensor
 
 import lib
-from lib.statistics.waves import ANGLES, FIRST, SIDE, Waves, contrast_waves, convolve, halved, pair_energy, wrapped
+from lib.statistics.waves import (
+    ANGLES,
+    FIRST,
+    POOLED_C,
+    SIDE,
+    Waves,
+    contrast_waves,
+    convolve,
+    halved,
+    pair_energy,
+    wrapped,
+)
 
 OCTAVES = 5
 
@@ -25,7 +36,7 @@ def grating(angle: float, size: int = 64, cycles: int = 16, contrast: float = 0.
 
 
 def test_the_counts(waves: Waves) -> None:
-    assert Waves.readouts(OCTAVES) == (59, 56, 72, 88, 104)
+    assert Waves.readouts(OCTAVES) == (47, 63, 79, 95, 95)
     responses, contrasts = waves(torch.rand(2, 3, 64, 48))
     for s in range(OCTAVES):
         assert responses[s].shape == (2, Waves.responses(s), 64 >> s, 48 >> s)
@@ -77,9 +88,20 @@ def test_contrast_is_seen_where_it_lies(waves: Waves) -> None:
 def test_ridges_know_bright_from_dark(waves: Waves) -> None:
     x = lib.exemplar("star")[None, :, :64, :64]
     potentials, inverted = (torch.log(waves.energies(waves(y)[0][0], 0) + 0.05**2).mean((2, 3)) for y in (x, 1 - x))
-    pairs, ridges = slice(FIRST), slice(FIRST, FIRST + 2 * ANGLES)
+    pairs, ridges = slice(FIRST), slice(FIRST, FIRST + ANGLES)
     torch.testing.assert_close(potentials[:, pairs], inverted[:, pairs], atol=1e-4, rtol=1e-4)
     assert ((potentials - inverted)[:, ridges].abs() > 0.05).all()
+
+
+def test_pooled_energies_are_local_means_over_angles(waves: Waves) -> None:
+    x = lib.exemplar("cloth")[None, :, :32, :32]
+    v = waves(x)[0][0]
+    energies = waves.energies(v, 0)
+    pooled = energies[:, -3 * len(POOLED_C) :].unflatten(1, (len(POOLED_C), 3))
+    assert torch.equal(pooled[:, 0], pooled[:, -1])  # one energy, seen at several thresholds
+    luminance = pair_energy(v[:, : 2 * ANGLES])[0, :, 9:12, 19:22].mean()
+    torch.testing.assert_close(pooled[0, 0, 0, 10, 20], luminance)
+    torch.testing.assert_close(Waves.log_c(0)[-3 * len(POOLED_C) :: 3].exp(), torch.tensor(POOLED_C))
 
 
 def test_periodic_continuation_of_images_smaller_than_the_margin() -> None:

@@ -27,7 +27,6 @@ from lib.statistics.quadratic import Quadratic
 from lib.statistics.waves import FIRST, Waves, around, convolve, halved
 
 LEAST_ENERGY = 1e-5  # pixel units squared: contrast under a grey level is none
-LOG_C = (-3.5, -2.3)  # ln of 0.03 and 0.1, pixel units: between which response is a potential quadratic or flat
 LINEAR_GRADIENT_INVERSE = 1e-2  # linear read-outs of normalised features have gradients in the hundreds
 DETAIL = 0.1  # pixel units: contrast at which the input's detail channels turn from linear to logarithmic
 
@@ -145,7 +144,7 @@ class LearnedStatistics(nn.Module):
             self.read = nn.ModuleList([nn.Conv2d(a.channels[0], a.linear, 1)])
             return
         self.read = nn.ModuleList(nn.Conv2d(c, self.waves.responses(s), 1) for s, c in enumerate(a.channels))
-        self.log_c = nn.ParameterList(torch.empty(n).uniform_(*LOG_C) for n in a.readouts)
+        self.log_c = nn.ParameterList(Waves.log_c(s) for s in range(octaves))
         for parameter in self.read.parameters():  # the waves come first, see `silent`
             nn.init.zeros_(parameter)
 

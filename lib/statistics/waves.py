@@ -7,9 +7,12 @@ read the moduli of the first at all finer octaves, so that they see where contra
     m_s,j = (|u_s,j|^2 + c^2)^(1/2)              local contrast, brought down to the coarser octaves
     U_s,k = W_s,k * (m_0, ..., m_(s-1))          second layer: waves of contrast
     b_s,l = w_s,l * y_s - offset                 ridges and grey levels against an offset: they know bright from dark
+    M_s,i = local mean of |u_s,j|^2              over all angles j of a colour i and a neighbourhood
 
 Means of such moduli are a scattering transform (Bruna & Mallat 2013; the second layer is also the idea behind the
-magnitude correlations of Portilla & Simoncelli 2000). All filters start as Gabor functions and all are trained.
+magnitude correlations of Portilla & Simoncelli 2000). Potentials of M at several thresholds c are those of a Gaussian
+whose variance changes from place to place (Portilla, Strela, Wainwright & Simoncelli 2003): number for number they
+remove the most noise. All filters start as Gabor functions and all are trained.
 """
 
 import math
@@ -25,9 +28,12 @@ ANGLES = 4
 SIDE = 5  # pixels, of a filter
 CYCLES, WINDOW = 0.27, 1.2  # of a Gabor function at first: cycles a pixel, standard deviation in pixels
 LEAST_MODULUS = 1e-3  # pixel units
-RIDGE_OFFSETS = (-0.1, 0.1)
+RIDGE_OFFSET = 0.1
 LEVEL_OFFSETS = (-0.3, -0.1, 0.1, 0.3)  # of opponent colours, luminance counting double
-HISTOGRAM = 9  # more grey levels for each opponent colour, at the finest octave
+FINEST_LEVELS = (-0.9, -0.6, 0.6, 0.9)  # of luminance, at the finest octave alone
+C_RANGE = (0.02, 0.2)  # pixel units: where potentials of responses turn from quadratic to logarithmic, at first
+POOLED_C = (0.02, 0.05, 0.1, 0.2, 0.4)  # the same for local energies, each at all of these
+POOL = 3  # pixels
 FIRST = 3 * ANGLES  # waves of the first layer: luminance, then two chromas
 
 
@@ -56,8 +62,18 @@ def halved(h: Tensor) -> Tensor:
 
 
 def contrast_waves(octave: int) -> int:
-    """Waves of the second layer at an octave: all pairs of angles with every finer octave, chroma with the next."""
-    return ANGLES**2 * octave + 2 * ANGLES if octave else 0
+    """Waves of the second layer at an octave, as many as `_sources`."""
+    return ANGLES * len(_sources(octave))
+
+
+def _sources(octave: int) -> list[list[int]]:
+    """Moduli that each wave of the second layer reads at first, among those of all finer octaves, at four angles each.
+
+    Luminance at every angle of the three next finer octaves, and chroma of the next finer, all angles together.
+    """
+    near = range(max(0, octave - 3), octave)
+    luminance = [[FIRST * finer + angle] for finer in near for angle in range(ANGLES)]
+    return luminance + [[FIRST * (octave - 1) + k for k in range(ANGLES, FIRST)]] * (octave > 0)
 
 
 class Waves(nn.Module):
@@ -66,7 +82,7 @@ class Waves(nn.Module):
     def __init__(self, octaves: int) -> None:
         super().__init__()
         self.octaves = octaves
-        self.first = nn.ModuleList(nn.Conv2d(3, 2 * FIRST + len(_ridges()), SIDE) for _ in range(octaves))
+        self.first = nn.ModuleList(nn.Conv2d(3, 2 * FIRST + ANGLES, SIDE) for _ in range(octaves))
         self.levels = nn.ModuleList(nn.Conv2d(3, len(_levels(s)), 1) for s in range(octaves))
         self.second = nn.ModuleList(
             nn.Conv2d(FIRST * s, 2 * contrast_waves(s), SIDE, bias=False) for s in range(1, octaves)
@@ -78,7 +94,7 @@ class Waves(nn.Module):
     @staticmethod
     def readouts(octaves: int) -> tuple[int, ...]:
         """Number of potentials at each octave."""
-        return tuple(_pairs(s) + _singles(s) for s in range(octaves))
+        return tuple(_pairs(s) + _singles(s) + 3 * len(POOLED_C) for s in range(octaves))
 
     @staticmethod
     def responses(octave: int) -> int:
@@ -107,26 +123,32 @@ class Waves(nn.Module):
         return responses, contrasts
 
     def energies(self, responses: Tensor, octave: int) -> Tensor:
-        """|v|^2 of each potential, of a pair or a single response: [B,responses(s),...] -> [B,readouts[s],...]."""
+        """|v|^2 of each potential: [B,responses(s),...] -> [B,readouts[s],...]: of pairs, of singles, pooled."""
         pairs = 2 * _pairs(octave)
-        return torch.cat([pair_energy(responses[:, :pairs]), responses[:, pairs:].square()], 1)
+        energy = pair_energy(responses[:, :pairs])
+        pooled = around(energy[:, :FIRST].unflatten(1, (3, ANGLES)).mean(2), POOL)
+        return torch.cat([energy, responses[:, pairs:].square(), pooled.repeat(1, len(POOLED_C), 1, 1)], 1)
+
+    @staticmethod
+    def log_c(octave: int) -> Tensor:
+        """ln c of each potential log(|v|^2 + c^2) at first: [readouts[s]]."""
+        least, most = (math.log(c) for c in C_RANGE)
+        alone = torch.empty(_pairs(octave) + _singles(octave)).uniform_(least, most)
+        return torch.cat([alone, torch.tensor(POOLED_C).log().repeat_interleave(3)])
 
     def _start(self, s: int) -> None:
         colours, gabors = opponent(), _gabors()  # [3,3], [2 ANGLES,SIDE,SIDE] (even, odd, even, ...)
         first, levels = _conv(self.first, s), _conv(self.levels, s)
         filters = [colour[:, None, None] * g for colour in colours for g in gabors]
-        filters += [colours[0][:, None, None] * gabors[2 * angle] for angle, _ in _ridges()]
+        filters += [colours[0][:, None, None] * gabors[2 * angle] for angle in range(ANGLES)]
         first.weight.copy_(torch.stack(filters))
-        cast(Tensor, first.bias).copy_(torch.tensor([0.0] * 2 * FIRST + [-offset for _, offset in _ridges()]))
+        cast(Tensor, first.bias).copy_(torch.tensor([0.0] * 2 * FIRST + [-RIDGE_OFFSET] * ANGLES))
         levels.weight.copy_(torch.stack([colours[c] for c, _ in _levels(s)])[:, :, None, None])
         cast(Tensor, levels.bias).copy_(torch.tensor([-offset for _, offset in _levels(s)]))
         if s:
             second = _conv(self.second, s - 1).weight
             second.zero_()
-            # luminance at every finer octave, then (from the octave just finer) both chromas, all angles together
-            sources = [[FIRST * finer + angle] for finer in range(s) for angle in range(ANGLES)]
-            sources += [[FIRST * (s - 1) + ANGLES * c + angle for angle in range(ANGLES)] for c in (1, 2)]
-            for k, source in enumerate(sources):
+            for k, source in enumerate(_sources(s)):
                 for channel in source:
                     second[2 * ANGLES * k : 2 * ANGLES * (k + 1), channel] = gabors / len(source) ** 0.5
 
@@ -145,22 +167,13 @@ def _pairs(octave: int) -> int:
 
 
 def _singles(octave: int) -> int:
-    return len(_ridges()) + len(_levels(octave))
-
-
-def _ridges() -> list[tuple[int, float]]:
-    """(angle, offset) of each ridge detector of luminance."""
-    return [(angle, offset) for angle in range(ANGLES) for offset in RIDGE_OFFSETS]
+    return ANGLES + len(_levels(octave))
 
 
 def _levels(octave: int) -> list[tuple[int, float]]:
     """(opponent colour, offset) of each grey-level detector."""
-    scale = (2.0, 1.0, 1.0)
-    levels = [(c, scale[c] * offset) for c in range(3) for offset in LEVEL_OFFSETS]
-    if octave == 0:
-        for c in range(3):
-            levels += [(c, scale[c] * (k / (HISTOGRAM - 1) - 0.5) * 0.9) for k in range(HISTOGRAM)]
-    return levels
+    levels = [(c, (2.0, 1.0, 1.0)[c] * offset) for c in range(3) for offset in LEVEL_OFFSETS]
+    return levels + [(0, offset) for offset in FINEST_LEVELS] * (octave == 0)
 
 
 def _gabors() -> Tensor:

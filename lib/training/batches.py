@@ -104,10 +104,15 @@ def load_folder(folder: Path, smallest: int) -> tuple[Groups, Groups]:
 
 
 def validation_patches(held: Groups, count: int, size: int) -> Tensor:
-    """One centre patch [size,size] from each of `count` validation images, the same every time: [count,3,size,size]."""
-    images = [image for name in sorted(held) for image in held[name] if min(image.shape[:2]) >= size]
+    """One centre patch from each of `count` validation images, the same every time: [count,3,size,size].
+
+    Where no image is as large as `size`, patches are as large as the largest image allows.
+    """
+    images = [image for name in sorted(held) for image in held[name]]
     if not images:
-        raise TextureError(f"no validation image of at least {size} pixels: give more images")
+        raise TextureError("no validation images, one in sixteen by the hash of its name: give more images")
+    size = min(size, max(min(image.shape[:2]) for image in images))
+    images = [image for image in images if min(image.shape[:2]) >= size]
     chosen = np.random.default_rng(0).permutation(len(images))[:count]
     patches = []
     for k in chosen:

@@ -14,7 +14,7 @@ from lib.training.loop import Recipe, Trainer
 from lib.training.validation import SIGMAS, loss_table
 
 SAVE_EVERY = 120.0  # seconds
-PATCHES, PATCH = 16, 64  # of the validation set
+PATCHES, PATCH = 16, 128  # of the validation set; lags of 32 pixels cannot be told apart on smaller ones
 
 
 def train(
