@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # for a line on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 DPI = 144  # two pixels for each pixel of a page 72 to the inch: sharp on today's screens
+LETTER = 0.56  # mean width of a letter, of the size of the type: a title is set no wider than its image
 COLUMN = 6.5  # inches; the width of the text column
 
 _clock = time.perf_counter()  # the last figure's end, or the import: what a figure's seconds count from
@@ -102,7 +103,8 @@ def show_images(
         axes = figure.add_axes(box)
         axes.imshow(array, cmap="gray", vmin=0, vmax=1, interpolation="nearest", aspect="auto")
         axes.set_axis_off()
-        axes.set_title(label, pad=3)
+        longest = max(map(len, label.split("\n")))
+        axes.set_title(label, pad=3, fontsize=min(9.0, 72 * w / DPI / (LETTER * max(1, longest))))
     return figure
 
 

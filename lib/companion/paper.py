@@ -7,21 +7,24 @@ from pathlib import Path
 from lib.companion.run import Settings
 from lib.errors import TextureError
 
+STEPS = "312500"  # of 16 patches: 5 million samples, as in the paper
+
 
 def model_path(root: Path) -> Path:
     """Where the model trained by the paper profile lies."""
-    return root / "runs" / "paper"
+    return root / "runs" / "paper" / "paper.safetensors"
 
 
 def steps(settings: Settings) -> list[list[str]]:
     """The commands, in order; each continues where it was interrupted and is quick when all is done."""
     patches = settings.root / "data" / "patches"
-    model, device = str(model_path(settings.root)), settings.device
+    out, device = str(model_path(settings.root).parent), settings.device
     python = [sys.executable, "-m", "lib"]
     return [
         [*python, "filter", settings.data, "--out", str(patches)],
-        [*python, "train", "--config", "paper", "--data", str(patches), "--out", model, "--device", device],
-    ]
+        [*python, "train", "--data", str(patches), "--steps", STEPS, "--grow", STEPS, "--size", "128",
+         "--out", out, "--device", device],
+    ]  # fmt: skip
 
 
 def prepare(settings: Settings) -> None:

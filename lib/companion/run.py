@@ -1,6 +1,8 @@
 """Execute the notebooks in order, reuse what is unchanged, and account for every declared figure."""
 
+import base64
 import contextlib
+import io
 import json
 import logging
 import os
@@ -17,6 +19,8 @@ from lib.companion import cache, manifest
 from lib.companion.progress import Progress
 from lib.companion.series import Notebook, source_sha256
 from lib.errors import TextureError
+
+HEAVY = 700_000  # characters of an encoded picture
 
 
 @dataclass(frozen=True)
@@ -248,7 +252,21 @@ def update(chosen: Sequence[Notebook], settings: Settings) -> None:
             raise TextureError(f"{notebook.path.name} was edited while it ran; run it again")
         for ran, written in zip(executed.cells, notebook.node["cells"], strict=True):
             ran.id = written.get("id", ran.id)
+            _lighten(ran)
         nbformat.write(executed, notebook.path)
+
+
+def _lighten(cell: Any) -> None:
+    """Give the largest pictures of a cell 256 colours: forges show no heavy notebooks; figures/ has them in full."""
+    from PIL import Image
+
+    for output in cell.get("outputs", []):
+        encoded = output.get("data", {}).get("image/png", "")
+        if len(encoded) > HEAVY:
+            picture = Image.open(io.BytesIO(base64.b64decode(encoded))).convert("RGB").quantize(256)
+            buffer = io.BytesIO()
+            picture.save(buffer, "png", optimize=True)
+            output.data["image/png"] = base64.b64encode(buffer.getvalue()).decode()
 
 
 @contextlib.contextmanager

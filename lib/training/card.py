@@ -24,8 +24,10 @@ def write_card(model: Model, recipe: dict[str, Any], data_card: str = "") -> str
         "For making, denoising and comparing images of *textures*: homogeneous surfaces. Not for scenes or objects.",
         "",
         "## How it was made",
-        f"{recipe['trained_steps']:,} steps of {recipe['batch']} crops of {recipe['size']}x{recipe['size']} pixels "
-        f"({recipe['trained_steps'] * recipe['batch']:,} samples; the paper: 5 million of 128x128), AdamW at "
+        f"{recipe['trained_steps']:,} steps, {recipe['warm']:,} of them with the waves alone; "
+        f"{recipe['batch']} crops of {recipe['size']}x{recipe['size']} pixels a step, from step {recipe['grow']:,} on "
+        f"half as many, of 3/2 the side "
+        f"({recipe['samples']:,} samples; the paper: 5 million of 128x128); AdamW at "
         f"{recipe['rate']:g}, seed {recipe['seed']}, {recipe['seconds'] / 60:.0f} minutes on {machine}.",
         f"Data: {', '.join(recipe['data'])}.",
         "",

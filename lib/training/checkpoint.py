@@ -58,9 +58,12 @@ def load(name_or_path: str | Path = "default") -> Model:
     card = path.with_suffix(".md")
     stored = json.loads(header["architecture"])
     shape: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
-    with torch.random.fork_rng(devices=[]):  # making a model draws numbers; loading one must not be felt
-        model = Model(Architecture(**shape), path.stem, card.read_text(encoding="utf-8") if card.exists() else "")
-    model.load_state_dict({key: value.float() for key, value in weights.items()})
+    try:
+        with torch.random.fork_rng(devices=[]):  # making a model draws numbers; loading one must not be felt
+            model = Model(Architecture(**shape), path.stem, card.read_text(encoding="utf-8") if card.exists() else "")
+        model.load_state_dict({key: value.float() for key, value in weights.items()})
+    except (TypeError, RuntimeError):
+        raise TextureError(f"{path} was written by another version of this project; train it again") from None
     return model.eval().requires_grad_(False)
 
 

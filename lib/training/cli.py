@@ -22,17 +22,18 @@ def train(
     out: Annotated[Path, typer.Option(help="folder of the run: state, checkpoint, card")] = Path("runs/default"),
     config: Annotated[str, typer.Option(help="default or paper (see lib/statistics/learned.py)")] = "default",
     steps: Annotated[int, typer.Option(min=1, help="steps in all; more than before goes on training")] = 6000,
-    warm: Annotated[int, typer.Option(min=0, help="of these, with the linear filters alone")] = 2000,
+    warm: Annotated[int, typer.Option(min=0, help="of these, with the waves alone")] = 4000,
+    grow: Annotated[int, typer.Option(min=0, help="from this step on, half as many crops, of 3/2 the side")] = 2500,
     batch: Annotated[int, typer.Option(min=1, help="crops a step")] = 16,
-    size: Annotated[int, typer.Option(min=32, help="side of a crop, pixels")] = 64,
+    size: Annotated[int, typer.Option(min=32, help="side of a crop at first, pixels")] = 64,
     rate: Annotated[float, typer.Option(min=0.0, help="learning rate")] = 2e-3,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
     compiled: Annotated[bool, typer.Option("--compile/--no-compile", help="compile the loss (minutes, once)")] = False,
 ) -> None:
     """Train f and lambda by Eq. 4. Interrupt at will: the same command goes on where it was."""
-    recipe = Recipe(config, steps, warm, batch, size, rate, seed)
-    train_groups, held = batches.load(data, size)
+    recipe = Recipe(config, steps, warm, grow, batch, size, rate, seed)
+    train_groups, held = batches.load(data, size if grow >= steps else 3 * size // 2)
     trainer = Trainer(recipe, batches.Crops(train_groups, seed), device, compiled)
     state = out / "state.pt"
     if state.exists():
@@ -63,6 +64,7 @@ def write(trainer: Trainer, data: list[Path], path: Path, losses: dict[str, list
     from dataclasses import asdict
 
     recipe = {**asdict(trainer.recipe), "seconds": round(trainer.seconds), "trained_steps": trainer.step,
+              "samples": trainer.recipe.samples(trainer.step),
               "data": [folder.name for folder in data], "losses": losses}  # fmt: skip
     model = trainer.averaged()
     checkpoint.save(model, path, write_card(model, recipe), recipe)

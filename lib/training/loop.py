@@ -34,11 +34,21 @@ class Recipe:
 
     configuration: str = "default"
     steps: int = 6000
-    warm: int = 2000  # steps at first with the linear filters alone, the U-Net silent (default configuration)
+    warm: int = 4000  # steps at first with the waves alone, the U-Net silent (default configuration)
+    grow: int = 2500  # from this step on half as many crops, of 3/2 the side: large shapes come last
     batch: int = 16
-    size: int = 64  # of the crops, in pixels
+    size: int = 64  # of the crops at first, in pixels
     rate: float = 2e-3  # AdamW's, after 100 steps of warm-up; falls to zero over the last 40 %
     seed: int = 0
+
+    def crops(self, step: int) -> tuple[int, int]:
+        """(how many, their side in pixels) at a step."""
+        return (self.batch, self.size) if step < self.grow else (max(1, self.batch // 2), 3 * self.size // 2)
+
+    def samples(self, steps: int) -> int:
+        """Crops seen in so many steps."""
+        early = min(steps, self.grow)
+        return early * self.batch + (steps - early) * max(1, self.batch // 2)
 
 
 @dataclass(frozen=True)
@@ -97,8 +107,8 @@ class Trainer:
         """Loss of this step's batch, its gradients in place: scalar."""
         r = self.recipe
         generator = torch.Generator().manual_seed(r.seed * 1_000_003 + self.step)
-        x = self.crops.batch(self.step, r.batch, r.size)
-        sigma, eps = draw_sigma(r.batch, generator), torch.randn(x.shape, generator=generator)
+        x = self.crops.batch(self.step, *r.crops(self.step))
+        sigma, eps = draw_sigma(len(x), generator), torch.randn(x.shape, generator=generator)
         value = loss(self.model, x.to(self.device), sigma.to(self.device), eps.to(self.device), deep)
         self.optimiser.zero_grad(set_to_none=True)
         value.backward()
@@ -120,7 +130,7 @@ class Trainer:
     def resume(self, path: Path) -> None:
         """Go on from a saved state. The number of steps may differ from the state's; nothing else of the recipe."""
         state = checkpoint.load_state(path)
-        free = ("steps", "warm", "size", "batch")
+        free = ("steps", "warm", "grow")
         for key, value in asdict(self.recipe).items():
             if key not in free and state["recipe"][key] != value:
                 raise TextureError(f"{path} was trained with {key} {state['recipe'][key]}, not {value}; use that")
