@@ -14,7 +14,7 @@ from torch import Tensor
 from lib.errors import TextureError
 from lib.images import check_image
 from lib.model import Model
-from lib.samplers.diffuse import STEPS, diffuse_multipliers, schedule
+from lib.samplers.diffuse import STEPS, Schedule, diffuse_multipliers, settled
 from lib.samplers.match import STEPS as MATCH_STEPS
 from lib.samplers.match import Targets, blend, blend_gaussians, canvas, gaussian_of, match_targets
 from lib.samplers.step import Step, checked_count, checked_size, white_noise
@@ -37,8 +37,7 @@ class Line:
             self.targets = Targets.of(model, xa), Targets.of(model, xb)
         else:
             self.gaussians = gaussian_of(xa), gaussian_of(xb)
-            with torch.no_grad():
-                self.schedules = schedule(model, xa, self.steps), schedule(model, xb, self.steps)
+            self.schedules = settled(model, xa, self.steps), settled(model, xb, self.steps)
 
     def at(self, t: float, seed: int = 0, size: int | tuple[int, int] | None = None) -> Iterator[Step]:
         """The image at t, 0 at xa and 1 at xb, one record a step: images [1,3,H,W], xa's size by default."""
@@ -55,10 +54,10 @@ class Line:
         return match_targets(self.model, targets, white_noise(1, height, width, seed), self.steps)
 
     def _lambda(self, t: float, seed: int, height: int, width: int) -> Iterator[Step]:
-        lam_a, lam_b = self.schedules
+        a, b = self.schedules
         return diffuse_multipliers(
             self.model,
-            lambda sigma: torch.lerp(lam_a(sigma), lam_b(sigma), t),
+            Schedule(torch.lerp(a.lam, b.lam, t)),
             blend_gaussians(*self.gaussians, t),
             lambda k: white_noise(1, height, width, seed, k),
             self.steps,

@@ -81,7 +81,8 @@ class Multipliers(nn.Module):
         self.films = nn.ModuleList(Film(width, embedding) for _ in range(2))
         self.hidden = nn.ModuleList(nn.Linear(width, width) for _ in range(2))
         self.out = nn.Linear(width, dim - known)
-        self.register_buffer("preconditioner", torch.eye(dim - known))
+        # before training no direction is known: of n unit vectors in any position, no sum is longer than n^(1/2)
+        self.register_buffer("preconditioner", torch.eye(dim - known) / (dim - known) ** 0.5)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 

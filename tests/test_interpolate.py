@@ -7,8 +7,9 @@ import torch
 
 import lib
 from lib.energy import predicted_noise
-from lib.samplers.diffuse import noise_levels, schedule
+from lib.samplers.diffuse import diffuse_multipliers, schedule, settled
 from lib.samplers.match import Targets, blend, blend_gaussians, gaussian_of
+from lib.samplers.step import white_noise
 
 
 @pytest.fixture(scope="module")
@@ -40,22 +41,27 @@ def test_spectra_are_linear_too_though_their_tables_differ() -> None:
 
 
 def test_the_ends_are_the_samplers_own(model: lib.Model) -> None:
-    for space, sampler in (("mu", lib.match_steps), ("lambda", lib.diffuse_steps)):
-        for t, x in ((0.0, XA), (1.0, XB)):
-            line = list(lib.between_steps(model, XA, XB, t, space, seed=3, size=(40, 56), steps=3))
-            own = list(sampler(model, x, seed=3, size=(40, 56), steps=3))
-            assert len(line) == len(own) == 3
-            assert torch.allclose(line[-1].image, own[-1].image, atol=1e-3), (space, t)
+    for t, x in ((0.0, XA), (1.0, XB)):
+        line = list(lib.between_steps(model, XA, XB, t, "mu", seed=3, size=(40, 56), steps=3))
+        own = list(lib.match_steps(model, x, seed=3, size=(40, 56), steps=3))
+        assert len(line) == len(own) == 3
+        assert torch.allclose(line[-1].image, own[-1].image, atol=1e-3), t
+        line = list(lib.between_steps(model, XA, XB, t, "lambda", seed=3, size=(48, 64), steps=3))
+        own = list(
+            diffuse_multipliers(
+                model, settled(model, x[None], 3), gaussian_of(x[None]), lambda k: white_noise(1, 48, 64, 3, k), 3
+            )
+        )
+        assert len(line) == len(own) == 3
+        assert torch.allclose(line[-1].image, own[-1].image, atol=1e-3), t
 
 
 def test_lambda_is_blended_and_not_the_images(model: lib.Model) -> None:
     """The first estimate is affine in lambda: that of t = 1/2 is the mean of the ends', for the same y."""
-    size = (48, 48)
-    lam_a, lam_b = (schedule(model, x[None], 3) for x in (XA, XB))
-    sigma = noise_levels(3)[0]
-    y = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(0))
-    ends = [predicted_noise(model.statistics, lam(sigma), y) for lam in (lam_a, lam_b)]
-    middle = predicted_noise(model.statistics, torch.lerp(lam_a(sigma), lam_b(sigma), 0.5), y)
+    lam_a, lam_b = (schedule(model, x[None], 3, feedback=0).lam[:1] for x in (XA, XB))
+    y = torch.randn(1, 3, 48, 48, generator=torch.Generator().manual_seed(0))
+    ends = [predicted_noise(model.statistics, lam, y) for lam in (lam_a, lam_b)]
+    middle = predicted_noise(model.statistics, torch.lerp(lam_a, lam_b, 0.5), y)
     assert torch.allclose(middle, (ends[0] + ends[1]) / 2, atol=1e-5)
 
 

@@ -8,17 +8,23 @@ texture both can be checked exactly):
 - x_hat is carried half a step ahead, along the line through the estimate before (Lu et al. 2022, DPM-Solver++ 2M);
 - the top level is the Gaussian texture of the exemplar's mean and spectrum plus noise, not noise alone: at low
   frequencies the spectrum of a texture exceeds sigma_max^2.
+
+And one thing corrects lambda. Under noise too a maximum-entropy density keeps its statistics, E f(y) = mu(sigma) =
+E f(x0 + sigma eps), which is known; lambda_phi, which guesses lambda at a glance, misses it. So at each step lambda
+is raised for the statistics that are too large in y and lowered for those too small, as in the stochastic
+approximation of De Bortoli et al. (2021), without memory: an extra energy (f(y) - mu)^2. It costs no gradient more.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
-from lib.energy import predicted_noise
 from lib.images import check_image
 from lib.model import Model
+from lib.multipliers import envelope
 from lib.samplers.match import canvas, colouring, gaussian_of
 from lib.samplers.step import Step, checked_count, checked_size, last, white_noise
 from lib.statistics.gaussian import GaussianTexture
@@ -29,6 +35,9 @@ SIGMA_MAX = 2.0  # pixel units: ten times a texture's contrast; above it a textu
 SIGMA_MIN = 0.01
 RHO = 5.0  # Karras et al. 2022, eq. 5: how much denser the levels lie at the small end
 LEAST = 128  # pixels a side for which multipliers are computed
+FEEDBACK = 0.7  # share of the deviation from mu that a step would take away if it were alone; from 2 on unstable
+SETTLERS = 2  # images whose corrections are averaged
+MOST = 0.5  # of the noise: no correction is larger
 FRESH = 0.7  # share of the noise's freedom that is renewed: 0 is deterministic, 1 the full ancestral step
 
 
@@ -39,25 +48,98 @@ def noise_levels(steps: int) -> Tensor:
     return torch.cat([(ends[0] + ramp * (ends[1] - ends[0])) ** RHO, torch.zeros(1)])
 
 
+@dataclass(frozen=True)
+class Correction:
+    """What lambda is corrected by at each of K noise levels.
+
+    `mu` [K,n], the network's statistics of the noisy exemplar; `unit` [K,n], the multiplier of each statistic that
+    gives an eps_hat of unit size; `directions` [n,n], combinations of these that are orthogonal, nearly; `gain` [K].
+    """
+
+    mu: Tensor
+    unit: Tensor
+    directions: Tensor
+    gain: Tensor
+
+    def at(self, k: int, f: Tensor) -> Tensor:
+        """What to add to the multipliers at level k for images whose network's statistics are f: [B,n] -> [B,n]."""
+        deviation = (f - self.mu[k]) * self.unit[k] @ self.directions
+        a = self.gain[k] * deviation / 3  # a pixel has three channels
+        a = a * (MOST / a.norm(dim=1, keepdim=True).clamp_min(MOST))
+        return a @ self.directions.T * self.unit[k]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Multipliers `lam` [K,d] at each of K noise levels, and what corrects them on the way."""
+
+    lam: Tensor
+    correction: Correction | None = None
+
+    def at(self, k: int, f: Tensor) -> Tensor:
+        """Multipliers [B,d] at level k for images whose statistics are f [B,d]."""
+        lam = self.lam[k].expand_as(f)
+        if self.correction is None:
+            return lam
+        n = self.correction.mu.shape[1]
+        return torch.cat([lam[:, :-n], lam[:, -n:] + self.correction.at(k, f[:, -n:])], 1)
+
+
+def schedule(model: Model, x0: Tensor, steps: int, feedback: float = FEEDBACK) -> Schedule:
+    """lambda(x0, sigma) at all noise levels, and mu(sigma) if it is to be corrected: x0 [1,3,H,W]."""
+    sigmas = noise_levels(steps)[:-1]
+    x, f = tiled(x0), model.statistics
+    with torch.no_grad():
+        lam = torch.cat([model.multipliers(x, sigma) for sigma in sigmas])
+        if not feedback:
+            return Schedule(lam)
+        noise = white_noise(len(sigmas), x.shape[-2], x.shape[-1], seed=0)
+        mu = torch.cat([f.deep(x + sigma * eps) for sigma, eps in zip(sigmas, noise, strict=True)])
+        unit = torch.cat([envelope(f, x, sigma[None]) for sigma in sigmas])
+    return Schedule(lam, Correction(mu, unit, model.lambda_phi.preconditioner, feedback / sigmas))
+
+
+def settled(model: Model, x0: Tensor, steps: int) -> Schedule:
+    """The multipliers that a corrected run comes to, level by level, for use without correction: x0 [1,3,H,W]."""
+    given, (height, width) = schedule(model, x0, steps), tiled(x0).shape[-2:]
+    walk = _walk(model, given, gaussian_of(x0), lambda k: white_noise(SETTLERS, height, width, 0, k), steps)
+    return Schedule(torch.stack([lam.mean(0) for _, lam in walk]))
+
+
 def diffuse_multipliers(
     model: Model,
-    lam: Callable[[Tensor], Tensor],
+    known: Schedule,
     gaussian: GaussianTexture,
     noise: Callable[[int], Tensor],
     steps: int,
 ) -> Iterator[Step]:
-    """Sample the densities whose multipliers at noise level sigma (a scalar) are lam(sigma) [1,d] or [n,d].
+    """Sample the densities whose multipliers at each noise level are `known`.
 
     `gaussian` is the texture at the top noise level; `noise(k)` [n,3,H,W] is the k-th draw of white noise. Each
     record holds the estimate x_hat; its `loss` is the noise level, sigma.
     """
+    for record, _ in _walk(model, known, gaussian, noise, steps):
+        yield record
+
+
+def _walk(
+    model: Model, known: Schedule, gaussian: GaussianTexture, noise: Callable[[int], Tensor], steps: int
+) -> Iterator[tuple[Step, Tensor]]:
+    """The records, each with the multipliers [n,d] that were used."""
     sigmas = noise_levels(steps)
     z = noise(0)
+    pixels = z.shape[-2] * z.shape[-1]
     y = colouring(gaussian, z.shape[-2], z.shape[-1], sigmas[0].item())(z)
     before: tuple[Tensor, Tensor] | None = None  # the last estimate, and the width of the step from it, in log sigma
     for k, (sigma, following) in enumerate(pairwise(sigmas)):
-        estimate = y - sigma * predicted_noise(model.statistics, lam(sigma), y)
-        yield Step(estimate.clamp(0, 1), sigma.item(), k + 1, steps)
+        y = y.detach().requires_grad_()
+        with torch.enable_grad():
+            f = model.statistics(y)
+            lam = known.at(k, f.detach())
+            (eps,) = torch.autograd.grad(pixels * (lam * f).sum(), y)
+        y = y.detach()
+        estimate = y - sigma * eps
+        yield Step(estimate.clamp(0, 1), sigma.item(), k + 1, steps), lam
         if following == 0:
             return
         width, x = (sigma / following).log(), estimate
@@ -77,27 +159,17 @@ def diffuse_steps(
     seed: int = 0,
     steps: int | None = None,
     tileable: bool = False,
+    feedback: float = FEEDBACK,
 ) -> Iterator[Step]:
-    """`diffuse`, one record a noise level; arguments as there."""
+    """`diffuse`, one record a noise level; arguments as there. `feedback` 0 takes lambda_phi at its word."""
     x0 = check_image(x0, "x0")
     steps = STEPS if steps is None else steps
     checked_count("n", n), checked_count("seed", seed, 0), checked_count("steps", steps, 2)
     height, width = checked_size(size, x0)
     h, w = canvas(height, width, tileable)
-    with torch.no_grad():
-        lam = schedule(model, x0, steps)
-    for record in diffuse_multipliers(
-        model, lam, gaussian_of(x0), lambda k: white_noise(n, h, w, seed, k), steps
-    ):
+    known = schedule(model, x0, steps, feedback)
+    for record in diffuse_multipliers(model, known, gaussian_of(x0), lambda k: white_noise(n, h, w, seed, k), steps):
         yield Step(record.image[..., :height, :width], record.loss, record.step, record.steps)
-
-
-def schedule(model: Model, x0: Tensor, steps: int) -> Callable[[Tensor], Tensor]:
-    """sigma -> lambda(x0, sigma) [1,d], computed for all noise levels at once."""
-    sigmas = noise_levels(steps)[:-1]
-    x = tiled(x0)
-    lam = torch.cat([model.multipliers(x, sigma) for sigma in sigmas])
-    return lambda sigma: lam[(sigmas - sigma).abs().argmin()][None]
 
 
 def tiled(x0: Tensor) -> Tensor:

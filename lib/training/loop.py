@@ -21,10 +21,10 @@ from lib.training.batches import Crops
 from lib.training.loss import deep_loss, draw_sigma, loss, relative_weight
 from lib.training.precondition import gram, inverse_root
 
-# Of the rate, for the waves and what is added to them. Adam's steps are as large where a gradient is mostly noise, and
-# the second layer has 1,200 weights a filter: at the full rate it has no shape left after a thousand steps, and
-# matched images lose theirs, though the loss goes on falling.
-FILTER_SHARE = 0.05
+# Of the rate, for the waves and for what the U-Net adds to them. Adam's steps are as large where a gradient is mostly
+# noise, and the second layer has 1,200 weights a filter: at the full rate it has no shape left after a thousand
+# steps, and matched images lose theirs, though the loss goes on falling.
+WAVES_SHARE, READ_SHARE = 0.05, 0.25
 CONFIGURATIONS = {"default": DEFAULT, "paper": PAPER}
 
 
@@ -142,9 +142,13 @@ class Trainer:
     def _groups(self) -> list[dict[str, Any]]:
         """Parameters by their share of the rate."""
         f = self.model.statistics
-        slow = [p for part in (f.waves, f.read) if part is not None and f.waves is not None for p in part.parameters()]
-        fast = [p for p in self.model.parameters() if all(p is not other for other in slow)]
-        return [{"params": fast, "share": 1.0}, {"params": slow, "share": FILTER_SHARE}]
+        waves, read = ([*part.parameters()] if part and f.waves else [] for part in (f.waves, f.read))
+        others = [p for p in self.model.parameters() if all(p is not slow for slow in waves + read)]
+        return [
+            {"params": others, "share": 1.0},
+            {"params": waves, "share": WAVES_SHARE},
+            {"params": read, "share": READ_SHARE},
+        ]
 
     def _average(self) -> None:
         """Exponential moving average, its memory growing to a few hundred steps."""
