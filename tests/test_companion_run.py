@@ -1,5 +1,7 @@
 """The runner: what it reuses, what it recomputes, what it says when something is wrong."""
 
+import base64
+import io
 import json
 import os
 import signal
@@ -10,9 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 from conftest import clean_environment, write_notebook
 from PIL import Image
+
+from lib.companion.run import _lighten
 
 Companion = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -126,6 +131,21 @@ def test_update_puts_outputs_beside_their_sources(toy: Path, companion: Companio
     assert statuses(companion("run")) == {"00_near": "reused", "01_far": "reused"}
     refused = companion("run", "--update", "--profile", "smoke")
     assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+
+
+def test_heavy_pictures_are_lightened_and_light_ones_left() -> None:
+    rng = np.random.default_rng(0)
+    encoded = []
+    for side in (20, 500):
+        buffer = io.BytesIO()
+        Image.fromarray(rng.integers(0, 256, (side, side, 3), dtype=np.uint8)).save(buffer, "png")
+        encoded.append(base64.b64encode(buffer.getvalue()).decode())
+    outputs = [nbformat.v4.new_output("display_data", {"image/png": picture}) for picture in encoded]
+    cell = nbformat.v4.new_code_cell(outputs=outputs)
+    _lighten(cell)
+    assert cell.outputs[0].data["image/png"] == encoded[0]
+    assert len(cell.outputs[1].data["image/png"]) < 0.5 * len(encoded[1])
+    assert Image.open(io.BytesIO(base64.b64decode(cell.outputs[1].data["image/png"]))).size == (500, 500)
 
 
 @pytest.mark.parametrize(

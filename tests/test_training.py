@@ -89,6 +89,27 @@ def test_the_rate_warms_up_and_ends_at_zero() -> None:
     assert rates[800] == pytest.approx(recipe.rate / 2)
 
 
+def test_crops_grow_and_are_counted() -> None:
+    recipe = Recipe(steps=30, grow=10, batch=16, size=64)
+    assert recipe.crops(9) == (16, 64)
+    assert recipe.crops(10) == (8, 96)
+    assert recipe.samples(10) == 160
+    assert recipe.samples(30) == sum(recipe.crops(step)[0] for step in range(30))
+
+
+def test_waves_learn_slowly_and_nothing_is_left_out() -> None:
+    trainer = Trainer(RECIPE, crops())
+    groups = trainer.optimiser.param_groups
+    assert sum(p.numel() for g in groups for p in g["params"]) == sum(p.numel() for p in trainer.model.parameters())
+    waves = trainer.model.statistics.waves
+    assert waves is not None
+    before = {name: p.clone() for name, p in trainer.model.named_parameters()}
+    list(trainer.run(until=3))
+    moved = {name: (p - before[name]).abs().max().item() for name, p in trainer.model.named_parameters()}
+    fastest = max(value for name, value in moved.items() if "lambda_phi" in name)
+    assert 0 < max(value for name, value in moved.items() if ".waves." in name) < 0.1 * fastest
+
+
 def test_gradients_are_compared_and_wrong_ones_are_seen() -> None:
     trainer = Trainer(RECIPE, crops())
     before = {k: v.clone() for k, v in trainer.model.state_dict().items()}
