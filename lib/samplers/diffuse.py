@@ -101,7 +101,8 @@ def schedule(model: Model, x0: Tensor, steps: int, feedback: float = FEEDBACK) -
 
 def settled(model: Model, x0: Tensor, steps: int) -> Schedule:
     """The multipliers that a corrected run comes to, level by level, for use without correction: x0 [1,3,H,W]."""
-    given, (height, width) = schedule(model, x0, steps), tiled(x0).shape[-2:]
+    given = schedule(model, x0, steps)
+    height, width = canvas(max(LEAST, x0.shape[-2]), max(LEAST, x0.shape[-1]), tileable=False)
     walk = _walk(model, given, gaussian_of(x0), lambda k: white_noise(SETTLERS, height, width, 0, k), steps)
     return Schedule(torch.stack([lam.mean(0) for _, lam in walk]))
 
