@@ -234,6 +234,26 @@ def test_feedback_brings_statistics_nearer(model: lib.Model) -> None:
     assert left[1] < 0.8 * left[0]
 
 
+@each
+def test_samples_know_no_place(sampler: Callable) -> None:
+    """Folded on the coarsest pixel of the network, the mean of many samples is as flat as that of shifted ones."""
+    shipped = lib.load()
+    *_, record = sampler(shipped, lib.exemplar("pebble")[:, :64, :64], n=16, size=48, seed=2, tileable=True, steps=8)
+    g = torch.Generator().manual_seed(0)
+
+    def unevenness(x: Tensor) -> float:
+        folded = x.mean((0, 1)).unflatten(0, (3, 16)).unflatten(2, (3, 16)).mean((0, 2))
+        return folded.var().item()
+
+    shifted = []
+    for _ in range(20):
+        by = torch.randint(0, 48, (16, 2), generator=g).tolist()
+        shifted.append(
+            unevenness(torch.stack([x.roll(place, (1, 2)) for x, place in zip(record.image, by, strict=True)]))
+        )
+    assert unevenness(record.image) < 1.5 * max(shifted)
+
+
 @pytest.mark.parametrize("side", [32, 48, 64])
 def test_a_small_exemplar_gives_larger_images(model: lib.Model, side: int) -> None:
     """Multipliers that are best on the exemplar's own small torus diverge on a larger one."""

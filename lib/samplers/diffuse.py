@@ -24,7 +24,7 @@ from torch import Tensor
 
 from lib.images import check_image
 from lib.model import Model
-from lib.multipliers import envelope
+from lib.multipliers import envelope, multipliers
 from lib.samplers.match import canvas, colouring, gaussian_of
 from lib.samplers.step import Step, checked_count, checked_size, last, white_noise
 from lib.statistics.gaussian import GaussianTexture
@@ -90,7 +90,8 @@ def schedule(model: Model, x0: Tensor, steps: int, feedback: float = FEEDBACK) -
     sigmas = noise_levels(steps)[:-1]
     x, f = tiled(x0), model.statistics
     with torch.no_grad():
-        lam = torch.cat([model.multipliers(x, sigma) for sigma in sigmas])
+        clean = f(x)
+        lam = torch.cat([multipliers(model.lambda_phi, f, x, clean, sigma[None]) for sigma in sigmas])
         if not feedback:
             return Schedule(lam)
         noise = white_noise(len(sigmas), x.shape[-2], x.shape[-1], seed=0)

@@ -23,7 +23,7 @@ from lib.samplers.step import Step, checked_count, checked_size, last, white_noi
 from lib.statistics.gaussian import GaussianTexture
 from lib.statistics.quadratic import periodic_component
 
-STEPS = 60
+STEPS = 45
 LAG = 24  # pixels; the starting texture's autocovariance is cut off here
 FLOOR = 0.01  # of a statistic's size, added to its spread: nothing need match better than that
 OUTSIDE = 5.0  # mismatch that a pixel outside [0,1] costs, per unit squared: it calls back what clipping cannot
