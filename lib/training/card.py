@@ -29,9 +29,8 @@ def write_card(model: Model, recipe: dict[str, Any], data_card: str = "") -> str
         f"half as many, of 3/2 the side "
         f"({recipe['samples']:,} samples; the paper: 5 million of 128x128); AdamW at "
         f"{recipe['rate']:g}, seed {recipe['seed']}, {recipe['seconds'] / 60:.0f} minutes on {machine}.",
-        f"Data: {', '.join(recipe['data'])}.",
         "",
-        data_card,
+        data_card or f"Data: {', '.join(recipe['data'])}.",
         "",
         "## Loss by noise level",
         "Mean over pixels of |eps_hat - eps|^2 on photographs that were not trained on; predicting zero scores 1.",
