@@ -145,7 +145,9 @@ def test_each_image_has_its_own_multipliers() -> None:
     sigma = torch.tensor([0.1, 0.7])
     f = Quadratic()
     for i in range(2):
-        torch.testing.assert_close(f.multipliers(x, sigma)[i], f.multipliers(x[i : i + 1], sigma[i : i + 1])[0])
+        alone = f.multipliers(x[i : i + 1], sigma[i : i + 1])[0]
+        # spectra are single-precision, and the system amplifies their rounding
+        torch.testing.assert_close(f.multipliers(x, sigma)[i], alone, rtol=1e-3, atol=1e-4 * alone.abs().max().item())
 
 
 def test_133_numbers_do_the_work_of_many_more() -> None:
