@@ -150,6 +150,7 @@ class Explorer(widgets.VBox):
         """The thread's work: show every record, keep the last."""
         said, record = "", None
         xa, xb = self._exemplar(line.a), self._exemplar(line.b)
+        self._say("preparing the line; in λ this takes as long as two samples of each end")
         try:
             for record in between_steps(self.model, xa, xb, t, line.space, line.seed, line.size, steps):
                 self._progress(line, t, record)

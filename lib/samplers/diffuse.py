@@ -192,8 +192,9 @@ def diffuse(
     steps: int | None = None,
     tileable: bool = False,
 ) -> Tensor:
-    """n new textures [n,3,H,W] drawn from exp[-N lambda(x0, sigma).f(y)] / Z as sigma falls; x0 [3,H,W] in [0,1].
+    """n new textures [n,3,H,W] by way of exp[-N lambda(x0, sigma).f(y)] / Z as sigma falls; x0 [3,H,W] in [0,1].
 
+    lambda is corrected on the way (see the head of this file); `diffuse_steps(..., feedback=0)` does without.
     `steps` is the number of noise levels (default 40); the other arguments and the errors are those of `match`.
     """
     return last(diffuse_steps(model, x0, n, size, seed, steps, tileable))

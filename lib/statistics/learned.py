@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lib.statistics.quadratic import Quadratic
-from lib.statistics.waves import FIRST, Waves, around, convolve, halved
+from lib.statistics.waves import FIRST, Waves, around, convolve, even, halved
 
 LEAST_ENERGY = 1e-5  # pixel units squared: contrast under a grey level is none
 LINEAR_GRADIENT_INVERSE = 1e-2  # linear read-outs of normalised features have gradients in the hundreds
@@ -99,7 +99,7 @@ class UNet(nn.Module):
         for s, blocks in enumerate(self.encoder):
             if s:
                 skips.append(h)
-                h = self.down[s - 1](_even(h))
+                h = self.down[s - 1](even(h))
             if contrasts:
                 h = h + self.join[s](normalise(contrasts[s]))
             h = blocks(h)
@@ -119,12 +119,6 @@ def conditioned(y: Tensor) -> Tensor:
     that is linear for small contrasts and logarithmic for large ones.
     """
     return torch.cat([torch.asinh(2 * (y - 0.5)), torch.asinh((y - around(y)) / DETAIL)], 1)
-
-
-def _even(h: Tensor) -> Tensor:
-    """Continue odd heights and widths by one pixel from the opposite edge, so that halving loses none."""
-    odd = (0, h.shape[-1] % 2, 0, h.shape[-2] % 2)
-    return F.pad(h, odd, mode="circular") if any(odd) else h
 
 
 class LearnedStatistics(nn.Module):

@@ -11,8 +11,7 @@ read the moduli of the first at all finer octaves, so that they see where contra
 
 Means of such moduli are a scattering transform (Bruna & Mallat 2013; the second layer is also the idea behind the
 magnitude correlations of Portilla & Simoncelli 2000). Potentials of M at several thresholds c are those of a Gaussian
-whose variance changes from place to place (Portilla, Strela, Wainwright & Simoncelli 2003): number for number they
-remove the most noise. All filters start as Gabor functions and all are trained.
+whose variance changes from place to place (Portilla, Strela, Wainwright & Simoncelli 2003). All filters start as Gabor functions and all are trained.
 """
 
 import math
@@ -56,9 +55,14 @@ def around(y: Tensor, width: int = 5) -> Tensor:
 
 
 def halved(h: Tensor) -> Tensor:
-    """Half the resolution, smoothed by (1 2 2 1)/6 first; odd sizes go on by one pixel from the opposite edge."""
+    """Half the resolution, smoothed by (1 2 2 1)/6 first: [B,C,H,W], odd sizes made even."""
+    return F.avg_pool2d(around(even(h), 3), 2)
+
+
+def even(h: Tensor) -> Tensor:
+    """Continue odd heights and widths by one pixel from the opposite edge, so that halving loses none."""
     odd = (0, h.shape[-1] % 2, 0, h.shape[-2] % 2)
-    return F.avg_pool2d(around(F.pad(h, odd, mode="circular") if any(odd) else h, 3), 2)
+    return F.pad(h, odd, mode="circular") if any(odd) else h
 
 
 def contrast_waves(octave: int) -> int:
