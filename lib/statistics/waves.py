@@ -11,7 +11,8 @@ read the moduli of the first at all finer octaves, so that they see where contra
 
 Means of such moduli are a scattering transform (Bruna & Mallat 2013; the second layer is also the idea behind the
 magnitude correlations of Portilla & Simoncelli 2000). Potentials of M at several thresholds c are those of a Gaussian
-whose variance changes from place to place (Portilla, Strela, Wainwright & Simoncelli 2003). All filters start as Gabor functions and all are trained.
+whose variance changes from place to place (Portilla, Strela, Wainwright & Simoncelli 2003).
+All filters start as Gabor functions and all are trained.
 """
 
 import math
