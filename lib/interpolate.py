@@ -14,7 +14,7 @@ from torch import Tensor
 from lib.errors import TextureError
 from lib.images import check_image
 from lib.model import Model
-from lib.samplers.diffuse import STEPS, Schedule, diffuse_multipliers, settled
+from lib.samplers.diffuse import STEPS, Schedule, diffuse_multipliers, settle
 from lib.samplers.match import STEPS as MATCH_STEPS
 from lib.samplers.match import Targets, blend, blend_gaussians, canvas, gaussian_of, match_targets
 from lib.samplers.step import Step, checked_count, checked_size, white_noise
@@ -36,8 +36,16 @@ class Line:
         if space == "mu":
             self.targets = Targets.of(model, xa), Targets.of(model, xb)
         else:
+            self.ends = xa, xb
             self.gaussians = gaussian_of(xa), gaussian_of(xb)
-            self.schedules = settled(model, xa, self.steps), settled(model, xb, self.steps)
+        self.schedules: list[Schedule] = []
+
+    def prepare(self) -> Iterator[Step]:
+        """Find lambda at both ends, one record a step; `at` does so itself, unheard. Nothing to do in mu, or twice."""
+        if self.space == "mu":
+            return
+        for x in self.ends[len(self.schedules) :]:
+            self.schedules.append((yield from settle(self.model, x, self.steps)))
 
     def at(self, t: float, seed: int = 0, size: int | tuple[int, int] | None = None) -> Iterator[Step]:
         """The image at t, 0 at xa and 1 at xb, one record a step: images [1,3,H,W], xa's size by default."""
@@ -46,6 +54,8 @@ class Line:
         checked_count("seed", seed, 0)
         height, width = checked_size(size, torch.empty(1, 3, *self.size))
         h, w = canvas(height, width, False)
+        for _ in self.prepare():
+            pass
         for record in self._mu(t, seed, h, w) if self.space == "mu" else self._lambda(t, seed, h, w):
             yield Step(record.image[..., :height, :width], record.loss, record.step, record.steps)
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 import lib
 from lib.companion import explorer as module
-from lib.companion.explorer import Explorer, Line
+from lib.companion.explorer import Explorer, Strip
 from lib.images import read_image
 from lib.samplers.match import Targets, blend, mismatch
 
@@ -47,7 +47,7 @@ def test_the_slider_changes_the_picture_at_once(explorer: Explorer) -> None:
 def test_what_is_unknown_is_said_and_never_blended(explorer: Explorer) -> None:
     explorer.space.value = "lambda"
     explorer.t.value = 0.2
-    assert explorer.frame(explorer.line, 0.2).image.equal(lib.exemplar("pebble")[None, :, :SIZE, :SIZE])
+    assert explorer.frame(explorer.strip, 0.2).image.equal(lib.exemplar("pebble")[None, :, :SIZE, :SIZE])
     assert "The exemplar itself, pebble" in explorer.words.value
     explorer.t.value = 0.8
     assert "The exemplar itself, grass" in explorer.words.value
@@ -61,15 +61,12 @@ def test_what_is_unknown_is_said_and_never_blended(explorer: Explorer) -> None:
 @pytest.mark.parametrize("space", ["mu", "lambda"])
 def test_a_sample_is_that_of_the_library(explorer: Explorer, model: lib.Model, space: str) -> None:
     explorer.space.value, explorer.t.value, explorer.seed.value, explorer.side.value = space, 0.4, 7, 40
-    explorer.start.click()
-    explorer.stop()
-    assert explorer.wait(60)
     explorer.sample_here(steps=3)
     assert explorer.start.disabled
     assert explorer.wait(60)
     assert not explorer.start.disabled
     assert explorer.halt.disabled
-    frame = explorer.frame(explorer.line, 0.4)
+    frame = explorer.frame(explorer.strip, 0.4)
     xa, xb = (lib.exemplar(name)[:, :SIZE, :SIZE] for name in ("pebble", "grass"))
     *_, expected = lib.between_steps(model, xa, xb, 0.4, space, seed=7, size=40, steps=3)
     assert frame.image.equal(expected.image)
@@ -84,24 +81,26 @@ def test_the_mismatch_shown_is_the_samplers(explorer: Explorer, model: lib.Model
     left = explorer.settings()["mismatch"]
     xa, xb = (lib.exemplar(name)[None, :, :SIZE, :SIZE] for name in ("pebble", "grass"))
     targets = blend(Targets.of(model, xa), Targets.of(model, xb), 0.4)
-    image = explorer.frame(explorer.line, 0.4).image
+    image = explorer.frame(explorer.strip, 0.4).image
     assert left == pytest.approx(mismatch(model, targets, image).item(), rel=1e-4)
     assert f"{left:.3g}" in explorer.words.value
 
 
-def test_stop_is_heard_between_two_steps(explorer: Explorer) -> None:
-    explorer.t.value = 0.4
-    explorer.sample_here(steps=10_000)
+@pytest.mark.parametrize("space", ["mu", "lambda"])
+def test_stop_is_heard_between_two_steps(explorer: Explorer, space: str) -> None:
+    explorer.space.value, explorer.t.value = space, 0.4
+    explorer.sample_here(steps=20)
     explorer.halt.click()
     assert explorer.wait(60)
-    assert "stopped at step" in explorer.words.value
+    assert "stopped at step 1 of 20" in explorer.words.value
     assert not explorer.start.disabled
-    assert explorer.frame(explorer.line, 0.4).t == 0.5  # what was broken off is not kept
+    explorer.space.value = "mu"
+    assert explorer.frame(explorer.strip, 0.4).t == 0.5  # what was broken off is not kept
 
 
 def test_a_running_sample_leaves_other_pictures_alone(explorer: Explorer) -> None:
     explorer.t.value = 0.4
-    explorer.sample_here(steps=10_000)
+    explorer.start.click()
     first = explorer.thread
     explorer.sample_here(steps=1)  # a second one has to wait
     assert explorer.thread is first
@@ -116,7 +115,7 @@ def test_what_goes_wrong_in_the_thread_is_said(explorer: Explorer, monkeypatch: 
     def broken(*_: object) -> None:
         raise lib.TextureError("no paint left")
 
-    monkeypatch.setattr(module, "between_steps", broken)
+    monkeypatch.setattr(module, "Line", broken)
     explorer.sample_here()
     assert explorer.wait(60)
     assert "no paint left" in explorer.words.value
@@ -129,7 +128,7 @@ def test_a_picture_is_saved_with_its_settings(explorer: Explorer, tmp_path: Path
     path = tmp_path / "kept" / "pebble-grass_mu_t0.75_seed0_32.png"
     assert (read_image(path) - STRIP[3]).abs().max() <= 0.5 / 255 + 1e-6
     known = json.loads(path.with_suffix(".json").read_text())
-    assert {k: known[k] for k in Line._fields} == {"a": "pebble", "b": "grass", "space": "mu", "seed": 0, "size": 32}
+    assert {k: known[k] for k in Strip._fields} == {"a": "pebble", "b": "grass", "space": "mu", "seed": 0, "size": 32}
     assert known["t"] == 0.75
     assert known["sampled"] is True
     assert known["mismatch"] > 0

@@ -7,7 +7,8 @@ import torch
 
 import lib
 from lib.energy import predicted_noise
-from lib.samplers.diffuse import diffuse_multipliers, schedule, settled
+from lib.interpolate import Line
+from lib.samplers.diffuse import Schedule, diffuse_multipliers, schedule, settle
 from lib.samplers.match import Targets, blend, blend_gaussians, gaussian_of
 from lib.samplers.step import white_noise
 
@@ -19,6 +20,46 @@ def model() -> lib.Model:
 
 
 XA, XB = lib.exemplar("grass")[:, :48, :48], lib.exemplar("pebble")[:, :40, :56]
+
+
+def settled(model: lib.Model, x: torch.Tensor, steps: int) -> Schedule:
+    walk = settle(model, x, steps)
+    try:
+        while True:
+            next(walk)
+    except StopIteration as end:
+        return end.value
+
+
+def test_a_line_is_prepared_once_step_by_step(model: lib.Model) -> None:
+    line = Line(model, XA, XB, "lambda", steps=2)
+    walk = line.prepare()
+    assert [(next(walk).step, len(line.schedules)) for _ in range(3)] == [(1, 0), (2, 0), (1, 1)]
+    walk.close()  # whoever stops here loses one end, not both
+    assert [record.step for record in line.prepare()] == [1, 2]
+    assert list(line.prepare()) == []
+    assert len(line.schedules) == 2
+    assert list(Line(model, XA, XB, "mu").prepare()) == []
+
+
+def test_lambda_is_not_found_with_the_samples_noise(model: lib.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same noise twice would be no sample of a density, but a memory."""
+    drawn = []
+
+    def draw(n: int, height: int, width: int, seed: int, stream: int = 0) -> torch.Tensor:
+        drawn.append((seed, stream))
+        return white_noise(n, height, width, seed, stream)
+
+    for name in ("lib.samplers.diffuse", "lib.interpolate"):
+        monkeypatch.setattr(sys.modules[name], "white_noise", draw)
+    line = Line(model, XA, XB, "lambda", steps=2)
+    list(line.prepare())
+    before = set(drawn)
+    drawn.clear()
+    list(line.at(0.5, seed=0))
+    assert before.isdisjoint(drawn)
+    assert before
+    assert drawn
 
 
 def test_the_targets_lie_on_a_straight_line(model: lib.Model) -> None:

@@ -60,6 +60,22 @@ def test_the_first_numbers_are_means_and_covariances_of_the_opponent_colours() -
     torch.testing.assert_close(f[3 + LAGS[0, 0].index((1, 0))], down)
 
 
+@pytest.mark.parametrize("size", [(32, 40), (33, 45), (20, 64)])
+def test_they_are_means_of_products_of_shifted_and_blurred_copies(size: tuple[int, int]) -> None:
+    """As the head of quadratic.py defines them, pixel by pixel."""
+    x = photograph(*size)
+    u, expected = torch.einsum("ij,bjhw->bihw", opponent(), x - 0.5), []
+    for octave in range(OCTAVES):
+        gap = 2**octave
+        for i, j in PAIRS:
+            for di, dj in LAGS[i, j]:
+                expected.append((u[:, i] * u[:, j].roll((-gap * di, -gap * dj), (1, 2))).mean())
+        for axis in (2, 3):
+            taps = zip((1, 4, 6, 4, 1), range(-2, 3), strict=True)
+            u = sum(weight * u.roll(gap * k, axis) for weight, k in taps) / 16
+    torch.testing.assert_close(Quadratic()(x)[0, 3:], torch.stack(expected), rtol=1e-4, atol=1e-7)
+
+
 @pytest.mark.parametrize("shift", [(1, 0), (3, -7), (20, 11)])
 def test_shifts_change_nothing(shift: tuple[int, int]) -> None:
     x = photograph(33, 48)

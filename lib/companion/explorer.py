@@ -3,15 +3,15 @@
     lib.explorer(model, strips={("pebble", "grass", "mu"): lib.interpolate(...), ...}, size=128)
 
 Moving the slider shows the nearest picture that has been computed, at once; "Sample here" computes one where the
-slider stands. A thread of its own draws it, one record of `between_steps` at a time, so that "Stop" is heard between
-two records. Where nothing has been computed yet, the ends of the line show the exemplars themselves.
+slider stands. A thread of its own draws it, one record of the line at a time, so that "Stop" is heard between two
+records. Where nothing has been computed yet, the ends of the line show the exemplars themselves.
 """
 
 import io
 import json
 import threading
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -24,7 +24,7 @@ from torch import Tensor
 
 from lib.errors import TextureError
 from lib.images import EXEMPLARS, exemplar, save_image
-from lib.interpolate import between_steps
+from lib.interpolate import Line
 from lib.model import Model
 from lib.samplers.match import Targets, blend, canvas, mismatch
 from lib.samplers.step import LARGEST, Step
@@ -37,8 +37,8 @@ SHOWN = 384  # pixels of the screen for the picture's side; a small one is enlar
 Strips = Mapping[tuple[str, str, str], Tensor]
 
 
-class Line(NamedTuple):
-    """One line between two textures, with all that decides what its pictures are but t."""
+class Strip(NamedTuple):
+    """Pictures along one line between two textures: all that decides what its pictures are but t."""
 
     a: str
     b: str
@@ -66,10 +66,11 @@ class Explorer(widgets.VBox):
         Raises TextureError for a strip whose key names no exemplar or space, or that is no batch of images.
         """
         self.model, self.size, self.folder = model, size, Path(folder)
-        self.lines: dict[Line, dict[float, Frame]] = {}
+        self.strips: dict[Strip, dict[float, Frame]] = {}
+        self.lines: dict[tuple[str, str, str, int | None], Line] = {}  # each is prepared once
         self.targets: dict[str, Targets] = {}
-        self.mismatches: dict[tuple[Line, Frame], float] = {}
-        self.running: tuple[Line, float] | None = None
+        self.mismatches: dict[tuple[Strip, Frame], float] = {}
+        self.running: tuple[Strip, float] | None = None
         self.thread: threading.Thread | None = None
         self.stopping = threading.Event()
         for (a, b, space), images in (strips or {}).items():
@@ -77,42 +78,42 @@ class Explorer(widgets.VBox):
             if not known or images.ndim != 4 or len(images) < 2:
                 raise TextureError(f"strip {(a, b, space)} is no line of images between exemplars in mu or lambda")
             at = torch.linspace(0, 1, len(images)).tolist()
-            line = Line(a, b, space, 0, images.shape[-1])
-            self.lines[line] = {t: Frame(t, image[None]) for t, image in zip(at, images, strict=True)}
-        super().__init__(self._layout(next(iter(self.lines), Line("pebble", "grass", "mu", 0, size))))
+            strip = Strip(a, b, space, 0, images.shape[-1])
+            self.strips[strip] = {t: Frame(t, image[None]) for t, image in zip(at, images, strict=True)}
+        super().__init__(self._layout(next(iter(self.strips), Strip("pebble", "grass", "mu", 0, size))))
         self._show()
 
     # what is asked for, and the picture that comes nearest
 
     @property
-    def line(self) -> Line:
-        """The line that the controls name."""
-        return Line(self.a.value, self.b.value, self.space.value, self.seed.value, self.side.value)
+    def strip(self) -> Strip:
+        """The strip that the controls name."""
+        return Strip(self.a.value, self.b.value, self.space.value, self.seed.value, self.side.value)
 
-    def frame(self, line: Line, t: float) -> Frame:
-        """The nearest picture to t that is known on a line, sampled or an exemplar at an end."""
-        ends = {0.0: Frame(0.0, self._exemplar(line.a), False), 1.0: Frame(1.0, self._exemplar(line.b), False)}
-        known = ends | self.lines.get(line, {})
+    def frame(self, strip: Strip, t: float) -> Frame:
+        """The nearest picture to t that is known of a strip, sampled or an exemplar at an end."""
+        ends = {0.0: Frame(0.0, self._exemplar(strip.a), False), 1.0: Frame(1.0, self._exemplar(strip.b), False)}
+        known = ends | self.strips.get(strip, {})
         return known[min(known, key=lambda other: abs(other - t))]
 
-    def remaining(self, line: Line, frame: Frame) -> float:
+    def remaining(self, strip: Strip, frame: Frame) -> float:
         """Mean squared mismatch between a picture's statistics and mu at its t (Eq. 5), in the exemplars' spreads."""
-        if (line, frame) not in self.mismatches:
-            for name in (line.a, line.b):
+        if (strip, frame) not in self.mismatches:
+            for name in (strip.a, strip.b):
                 if name not in self.targets:
                     self.targets[name] = Targets.of(self.model, self._exemplar(name))
-            targets = blend(self.targets[line.a], self.targets[line.b], frame.t)
-            torus = frame.sampled and canvas(line.size, line.size, False) == (line.size, line.size)
+            targets = blend(self.targets[strip.a], self.targets[strip.b], frame.t)
+            torus = frame.sampled and canvas(strip.size, strip.size, False) == (strip.size, strip.size)
             x = frame.image if torus else periodic_component(frame.image)
             with torch.no_grad():
-                self.mismatches[line, frame] = mismatch(self.model, targets, x).item()
-        return self.mismatches[line, frame]
+                self.mismatches[strip, frame] = mismatch(self.model, targets, x).item()
+        return self.mismatches[strip, frame]
 
     def settings(self) -> dict[str, Any]:
         """All that is needed to make the picture shown again, and how well it fits."""
-        line, frame = self.line, self.frame(self.line, self.t.value)
-        known = line._asdict() | {"t": frame.t, "exemplar_size": self.size, "model": self.model.name}
-        return known | {"sampled": frame.sampled, "mismatch": self.remaining(line, frame)}
+        strip, frame = self.strip, self.frame(self.strip, self.t.value)
+        known = strip._asdict() | {"t": frame.t, "exemplar_size": self.size, "model": self.model.name}
+        return known | {"sampled": frame.sampled, "mismatch": self.remaining(strip, frame)}
 
     # what the buttons do
 
@@ -121,10 +122,10 @@ class Explorer(widgets.VBox):
         if self.thread is not None and self.thread.is_alive():
             return
         self.stopping.clear()
-        line, t = self.line, round(self.t.value, 2)
-        self.running = line, t
+        strip, t = self.strip, round(self.t.value, 2)
+        self.running = strip, t
         self._busy(True)
-        self.thread = threading.Thread(target=self._draw, args=(line, t, steps), daemon=True)
+        self.thread = threading.Thread(target=self._draw, args=(strip, t, steps), daemon=True)
         self.thread.start()
 
     def stop(self) -> None:
@@ -141,25 +142,26 @@ class Explorer(widgets.VBox):
         """Write the picture shown (.png) and its settings (.json) into `folder`; returns the picture's path."""
         settings = self.settings()
         name = "{a}-{b}_{space}_t{t:.2f}_seed{seed}_{size}".format(**settings)
-        path = save_image(self.frame(self.line, self.t.value).image, self.folder / f"{name}.png")
+        path = save_image(self.frame(self.strip, self.t.value).image, self.folder / f"{name}.png")
         path.with_suffix(".json").write_text(json.dumps(settings, indent=1), encoding="utf-8")
         self._say(f"saved {path} and its settings")
         return path
 
-    def _draw(self, line: Line, t: float, steps: int | None) -> None:
+    def _draw(self, strip: Strip, t: float, steps: int | None) -> None:
         """The thread's work: show every record, keep the last."""
-        said, record = "", None
-        xa, xb = self._exemplar(line.a), self._exemplar(line.b)
-        self._say("preparing the line; in λ this takes as long as two samples of each end")
+        said, key = "", (strip.a, strip.b, strip.space, steps)
         try:
-            for record in between_steps(self.model, xa, xb, t, line.space, line.seed, line.size, steps):
-                self._progress(line, t, record)
-                if self.stopping.is_set():
-                    said = f"stopped at step {record.step} of {record.steps}"
-                    break
-            else:
-                if record is not None:
-                    self.lines.setdefault(line, {})[t] = Frame(t, record.image)
+            if key not in self.lines:
+                xa, xb = self._exemplar(strip.a), self._exemplar(strip.b)
+                self.lines[key] = Line(self.model, xa, xb, strip.space, steps)
+            line = self.lines[key]
+            record = self._follow(strip, t, line.prepare(), "finding λ of both ends: ")
+            if record is None or not self.stopping.is_set():
+                record = self._follow(strip, t, line.at(t, strip.seed, strip.size))
+            if record is not None and self.stopping.is_set():
+                said = f"stopped at step {record.step} of {record.steps}"
+            elif record is not None:
+                self.strips.setdefault(strip, {})[t] = Frame(t, record.image)
         except Exception as error:  # in a thread nobody else would hear of it
             said = f"this cannot be drawn: {error}"
         self.running = None
@@ -168,29 +170,38 @@ class Explorer(widgets.VBox):
         if said:
             self._say(said)
 
+    def _follow(self, strip: Strip, t: float, records: Iterator[Step], doing: str = "") -> Step | None:
+        """Show one record after another until they end or "Stop" is pressed; returns the last one shown."""
+        record = None
+        for record in records:
+            self._progress(strip, t, record, doing)
+            if self.stopping.is_set():
+                break
+        return record
+
     # what is seen
 
     def _show(self, _: object = None) -> None:
         """Bring the picture and the words under it up to what the controls say."""
-        line, t = self.line, self.t.value
-        self.thumbnails[0].value, self.thumbnails[1].value = (png(self._exemplar(n)) for n in (line.a, line.b))
-        if self.running == (line, round(t, 2)):
+        strip, t = self.strip, self.t.value
+        self.thumbnails[0].value, self.thumbnails[1].value = (png(self._exemplar(n)) for n in (strip.a, strip.b))
+        if self.running == (strip, round(t, 2)):
             return  # the thread shows what it has
-        frame = self.frame(line, t)
+        frame = self.frame(strip, t)
         self.picture.value = png(frame.image, SHOWN)
         if not frame.sampled:
-            name = line.a if frame.t == 0 else line.b
+            name = strip.a if frame.t == 0 else strip.b
             self._say(f"The exemplar itself, {name}: nothing is computed nearer to t = {t:.2f}. Sample here?")
             return
-        left = self.remaining(line, frame)
+        left = self.remaining(strip, frame)
         self._say(f"Sampled at t = {frame.t:.2f}. Mismatch left: {left:.3g} (1: two pieces of one texture).")
 
-    def _progress(self, line: Line, t: float, record: Step) -> None:
+    def _progress(self, strip: Strip, t: float, record: Step, doing: str) -> None:
         self.bar.max, self.bar.value = record.steps, record.step
-        if (line, t) == (self.line, round(self.t.value, 2)):
-            self.picture.value = png(record.image, SHOWN)
-            what = "mismatch" if line.space == "mu" else "noise level σ"
-            self._say(f"step {record.step} of {record.steps}, {what} {record.loss:.3g}")
+        if (strip, t) == (self.strip, round(self.t.value, 2)):
+            self.picture.value = png(record.image[:1], SHOWN)
+            what = "mismatch" if strip.space == "mu" else "noise level σ"
+            self._say(f"{doing}step {record.step} of {record.steps}, {what} {record.loss:.3g}")
 
     def _say(self, text: str) -> None:
         self.words.value = f'<span role="status">{escape(text)}</span>'
@@ -202,13 +213,13 @@ class Explorer(widgets.VBox):
     def _exemplar(self, name: str) -> Tensor:
         return exemplar(name)[None, :, : self.size, : self.size]
 
-    def _layout(self, line: Line) -> list[widgets.Widget]:
-        self.a = widgets.Dropdown(options=EXEMPLARS, value=line.a, description="from")
-        self.b = widgets.Dropdown(options=EXEMPLARS, value=line.b, description="to")
-        self.space = widgets.ToggleButtons(options=SPACES, value=line.space, description="line in")
+    def _layout(self, strip: Strip) -> list[widgets.Widget]:
+        self.a = widgets.Dropdown(options=EXEMPLARS, value=strip.a, description="from")
+        self.b = widgets.Dropdown(options=EXEMPLARS, value=strip.b, description="to")
+        self.space = widgets.ToggleButtons(options=SPACES, value=strip.space, description="line in")
         self.t = widgets.FloatSlider(0.5, min=0, max=1, step=0.01, description="t", layout={"width": "36rem"})
-        self.seed = widgets.BoundedIntText(line.seed, min=0, max=10**9, description="seed")
-        self.side = widgets.BoundedIntText(line.size, min=32, max=LARGEST, description="pixels")
+        self.seed = widgets.BoundedIntText(strip.seed, min=0, max=10**9, description="seed")
+        self.side = widgets.BoundedIntText(strip.size, min=32, max=LARGEST, description="pixels")
         self.start = widgets.Button(description="Sample here", button_style="primary", icon="play")
         self.halt = widgets.Button(description="Stop", icon="stop", disabled=True)
         self.keep = widgets.Button(description="Save", icon="download", tooltip="picture and settings")
@@ -233,11 +244,11 @@ class Explorer(widgets.VBox):
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """The widget, and for pages without a kernel all known pictures of its line in a row."""
         data = super()._repr_mimebundle_(**options)
-        line = self.line
-        known = [self.frame(line, t) for t in sorted({0.0, 1.0} | set(self.lines.get(line, {})))]
+        strip = self.strip
+        known = [self.frame(strip, t) for t in sorted({0.0, 1.0} | set(self.strips.get(strip, {})))]
         height = min(frame.image.shape[-2] for frame in known)
         row = torch.cat([frame.image[..., :height, :] for frame in known], -1)
-        alt = f"Textures from {line.a} to {line.b}, drawn on the line in {line.space}"
+        alt = f"Textures from {strip.a} to {strip.b}, drawn on the line in {strip.space}"
         return data | {"image/png": b64encode(png(row)).decode()}, {"image/png": {"alt": alt}}
 
 

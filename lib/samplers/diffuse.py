@@ -15,7 +15,7 @@ is raised for the statistics that are too large in y and lowered for those too s
 approximation of De Bortoli et al. (2021), without memory: an extra energy (f(y) - mu)^2. It costs no gradient more.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -37,6 +37,7 @@ RHO = 5.0  # Karras et al. 2022, eq. 5: how much denser the levels lie at the sm
 LEAST = 128  # pixels a side for which multipliers are computed
 FEEDBACK = 0.7  # share of the deviation from mu that a step would take away if it were alone; from 2 on unstable
 SETTLERS = 2  # images whose corrections are averaged
+APART = 50_000  # streams of noise from here on: a sample must not share the noise its lambda was found with
 MOST = 0.5  # of the noise: no correction is larger
 FRESH = 0.7  # share of the noise's freedom that is renewed: 0 is deterministic, 1 the full ancestral step
 
@@ -94,18 +95,28 @@ def schedule(model: Model, x0: Tensor, steps: int, feedback: float = FEEDBACK) -
         lam = torch.cat([multipliers(model.lambda_phi, f, x, clean, sigma[None]) for sigma in sigmas])
         if not feedback:
             return Schedule(lam)
-        noise = white_noise(len(sigmas), x.shape[-2], x.shape[-1], seed=0)
+        noise = white_noise(len(sigmas), x.shape[-2], x.shape[-1], 0, APART)
         mu = torch.cat([f.deep(x + sigma * eps) for sigma, eps in zip(sigmas, noise, strict=True)])
         unit = torch.cat([envelope(f, x, sigma[None]) for sigma in sigmas])
     return Schedule(lam, Correction(mu, unit, model.lambda_phi.preconditioner, feedback / sigmas))
 
 
-def settled(model: Model, x0: Tensor, steps: int) -> Schedule:
-    """The multipliers that a corrected run comes to, level by level, for use without correction: x0 [1,3,H,W]."""
+def settle(model: Model, x0: Tensor, steps: int) -> Generator[Step, None, Schedule]:
+    """One record a step, then returns the multipliers that a corrected run comes to: x0 [1,3,H,W].
+
+    They are for use without correction. What remains of the run's noise in them is the same for every sample.
+    """
     given = schedule(model, x0, steps)
     height, width = canvas(max(LEAST, x0.shape[-2]), max(LEAST, x0.shape[-1]), tileable=False)
-    walk = _walk(model, given, gaussian_of(x0), lambda k: white_noise(SETTLERS, height, width, 0, k), steps)
-    return Schedule(torch.stack([lam.mean(0) for _, lam in walk]))
+    lam = []
+
+    def noise(k: int) -> Tensor:
+        return white_noise(SETTLERS, height, width, 0, APART + 1 + k)
+
+    for record, used in _walk(model, given, gaussian_of(x0), noise, steps):
+        lam.append(used.mean(0))
+        yield record
+    return Schedule(torch.stack(lam))
 
 
 def diffuse_multipliers(

@@ -7,6 +7,7 @@ taps 2^s pixels apart; no decimation; all periodic), the statistics are the thre
 
 for luminance with |tau| <= 2 (13 lags up to sign), each chroma with |tau| <= 1 (5), and the three pairs of
 colours at lag 0. The lags reach 32 pixels with 130 numbers, where a square window of lags would need thousands.
+All are sums over the frequencies of one cross-spectrum (Wiener and Khinchin), which is how they are computed.
 
 For a Gaussian texture these energies are quadratic, so Eq. 4 is least squares in lam and is solved exactly: with
 A_k the (symmetric, shift-invariant) matrix of statistic k and y = x + sigma eps,
@@ -45,14 +46,17 @@ def opponent() -> Tensor:
     return axes / axes.norm(dim=1, keepdim=True)
 
 
-def blur(u: Tensor, octave: int) -> Tensor:
-    """The periodic binomial filter (1 4 6 4 1)/16 along both axes, taps 2^octave pixels apart: [B,3,H,W]."""
+def lowpass(omega: Tensor, octave: int) -> Tensor:
+    """Transfer function of the binomial filter (1 4 6 4 1)/16, taps 2^octave pixels apart, at frequencies omega."""
     gap = 2**octave
-    for axis in (-2, -1):
-        near = u.roll(gap, axis) + u.roll(-gap, axis)
-        far = u.roll(2 * gap, axis) + u.roll(-2 * gap, axis)
-        u = (6 * u + 4 * near + far) / 16
-    return u
+    return (6 + 8 * torch.cos(gap * omega) + 2 * torch.cos(2 * gap * omega)) / 16
+
+
+def frequencies(height: int, width: int, like: Tensor) -> tuple[Tensor, Tensor]:
+    """omega along the rows [H,1] and columns [1,W/2+1] of rfft2, in radians a pixel."""
+    rows = torch.fft.fftfreq(height, dtype=like.dtype, device=like.device)[:, None]
+    columns = torch.fft.rfftfreq(width, dtype=like.dtype, device=like.device)[None]
+    return 2 * math.pi * rows, 2 * math.pi * columns
 
 
 class Quadratic(nn.Module):
@@ -69,11 +73,14 @@ class Quadratic(nn.Module):
     def forward(self, y: Tensor) -> Tensor:
         """f(y): [B,3,H,W] in [0,1] -> [B,133]."""
         u = torch.einsum("ij,bjhw->bihw", self.colours, y - 0.5)
+        height, width = y.shape[-2:]
+        U = torch.fft.rfft2(u, norm="forward")
+        cross = torch.stack([(U[:, i] * U[:, j].conj()).real for i, j in PAIRS], 1)
+        rows, columns = frequencies(height, width, u)
         parts = [u.mean((2, 3))]
         for octave in range(OCTAVES):
-            if octave:
-                u = blur(u, octave - 1)
-            parts.append(_lagged_products(u, 2**octave))
+            parts.append(_covariances(cross, (height, width), 2**octave))
+            cross = cross * (lowpass(rows, octave) * lowpass(columns, octave)) ** 2
         return torch.cat(parts, 1)
 
     def predicted_noise(self, lam: Tensor, y: Tensor) -> Tensor:
@@ -111,13 +118,14 @@ class Quadratic(nn.Module):
         return (1 - sigma * gain / (3 * height * width)).float()
 
 
-def _lagged_products(u: Tensor, gap: int) -> Tensor:
-    products = []
-    for i, j in PAIRS:
-        for di, dj in LAGS[i, j]:
-            shifted = u[:, j].roll((-gap * di, -gap * dj), (1, 2)) if (di, dj) != (0, 0) else u[:, j]
-            products.append((u[:, i] * shifted).mean((1, 2)))
-    return torch.stack(products, 1)
+def _covariances(cross: Tensor, shape: tuple[int, int], gap: int) -> Tensor:
+    """Means of u_i(k) u_j(k + gap tau), u of size `shape`, from Re of their cross-spectra [B,6,H,W/2+1]: [B,26]."""
+    tables = torch.fft.irfft2(cross, s=shape, norm="forward")
+    height, width = shape
+    found = []
+    for pair, table in zip(PAIRS, tables.unbind(1), strict=True):
+        found += [table[:, gap * di % height, gap * dj % width] for di, dj in LAGS[pair]]
+    return torch.stack(found, 1)
 
 
 def real_spectrum(u: Tensor) -> Tensor:
@@ -148,9 +156,8 @@ def _smooth_component(u: Tensor) -> Tensor:
     jump = u[..., :, -1] - u[..., :, 0]
     v[..., :, 0] += jump
     v[..., :, -1] -= jump
-    rows = torch.fft.fftfreq(height, device=u.device) * 2 * math.pi
-    columns = torch.fft.rfftfreq(width, device=u.device) * 2 * math.pi
-    laplacian = 2 * torch.cos(rows)[:, None] + 2 * torch.cos(columns)[None] - 4
+    rows, columns = frequencies(height, width, u)
+    laplacian = 2 * torch.cos(rows) + 2 * torch.cos(columns) - 4
     laplacian[0, 0] = 1
     smooth = torch.fft.rfft2(v) / laplacian
     smooth[..., 0, 0] = 0
@@ -164,8 +171,7 @@ def _atoms(height: int, width: int, device: torch.device) -> tuple[list[Tensor],
     """Spectra a_k(omega) of the matrices A_k by pair of colours, the weights of rfft's frequencies, and G at S = 1."""
     key = (height, width, str(device))
     if key not in _ATOMS:
-        w1 = torch.fft.fftfreq(height, dtype=torch.float64)[:, None] * 2 * math.pi
-        w2 = torch.fft.rfftfreq(width, dtype=torch.float64)[None] * 2 * math.pi
+        w1, w2 = frequencies(height, width, torch.empty(0, dtype=torch.float64))
         twice = torch.full((height, width // 2 + 1), 2.0, dtype=torch.float64)
         twice[:, 0] = 1
         if width % 2 == 0:
@@ -177,8 +183,7 @@ def _atoms(height: int, width: int, device: torch.device) -> tuple[list[Tensor],
                 # d/du of u_i(k) u_j(k + tau) + the transpose: 2 cos on the diagonal, 1 off it
                 gain = 2.0 if pair[0] == pair[1] else 1.0
                 spectra[pair] += [gain * low**2 * torch.cos(gap * (i * w1 + j * w2)) for i, j in LAGS[pair]]
-            for w in (w1, w2):
-                low = low * (6 + 8 * torch.cos(gap * w) + 2 * torch.cos(2 * gap * w)) / 16
+            low = low * lowpass(w1, octave) * lowpass(w2, octave)
         stacked = [torch.stack(spectra[pair]).flatten(1) for pair in PAIRS]
         ones = torch.eye(3, dtype=torch.float64)[None, :, :, None].expand(1, 3, 3, twice.numel())
         white = _gram(stacked, ones * twice.flatten())[0]
