@@ -7,7 +7,7 @@ import torch
 
 from lib import energy as general
 from lib.errors import TextureError
-from lib.statistics.gaussian import Autocovariance, GaussianTexture, autocovariance
+from lib.statistics.gaussian import Autocovariance, GaussianTexture, autocovariance, smooth_autocovariance
 
 HEIGHT, WIDTH = 5, 6  # one odd, one even: the two cases of rfft2's last column
 SIGMA = 0.3
@@ -78,6 +78,33 @@ def test_the_spectrum_is_non_negative_on_every_torus(
 ) -> None:
     values = torch.linalg.eigvalsh(GaussianTexture.fit(exemplar, lag).spectrum(*size))
     assert float(values.min()) > -1e-12 * float(values.max())
+
+
+@pytest.mark.parametrize("size", [(9, 8), (5, 6), (16, 31)])
+def test_the_smooth_spectrum_is_of_circular_products(exemplar: torch.Tensor, size: tuple[int, int]) -> None:
+    """Products go round the torus, under Parzen's window: the cubic B-spline, 1 at 0 and 0 at 4."""
+    mean, covariance = smooth_autocovariance(exemplar, 3)
+    u = exemplar[0] - exemplar[0].mean((1, 2), keepdim=True)
+    parzen = (1, 23 / 32, 1 / 4, 1 / 32)
+    for i, j, s, t in [(0, 0, 0, 0), (0, 1, 2, -1), (2, 1, -2, 1)]:
+        product = float((u[i].roll((-s, -t), (0, 1)) * u[j]).mean())
+        window = parzen[abs(s)] * parzen[abs(t)]
+        assert float(covariance[0, i, j, 3 + s, 3 + t]) == pytest.approx(product * window, abs=1e-12), (s, t)
+    values = torch.linalg.eigvalsh(GaussianTexture(mean, covariance).spectrum(*size))
+    assert float(values.min()) > -1e-12 * float(values.max())
+
+
+def test_a_smooth_spectrum_does_not_leak() -> None:
+    """A wave with hardly any noise: far from its frequency there is the noise's power, and little else."""
+    t = torch.arange(64, dtype=torch.float64)
+    noise = 1e-3 * torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    x = 0.5 + 0.3 * torch.cos(2 * math.pi * 2 / 64 * t).expand(1, 3, 64, 64) + noise
+
+    def far(table: tuple[torch.Tensor, torch.Tensor]) -> float:
+        return float(GaussianTexture(*table).spectrum(64, 64)[0, 20:44, 24:].diagonal(dim1=-2, dim2=-1).real.mean())
+
+    assert far(smooth_autocovariance(x, 24)) == pytest.approx(1e-6, rel=0.5)
+    assert far(autocovariance(x, 24)) > 10e-6
 
 
 def test_the_noise_estimate_is_the_posterior_mean(texture: GaussianTexture, noisy: torch.Tensor) -> None:

@@ -42,8 +42,7 @@ def test_resumption_gives_the_weights_of_an_uninterrupted_run(tmp_path: Path, co
 
 
 def test_a_state_of_another_recipe_is_refused(tmp_path: Path) -> None:
-    trainer = Trainer(RECIPE, crops())
-    trainer.save(tmp_path / "state.pt")
+    Trainer(RECIPE, crops()).save(tmp_path / "state.pt")
     with pytest.raises(TextureError, match="rate"):
         Trainer(Recipe(steps=4, batch=2, size=32, rate=1.0), crops()).resume(tmp_path / "state.pt")
     (tmp_path / "state.pt").write_bytes(b"nothing")

@@ -20,11 +20,11 @@ from lib.images import check_image
 from lib.model import Model
 from lib.samplers.lbfgs import minimise
 from lib.samplers.step import Step, checked_count, checked_size, last, white_noise
-from lib.statistics.gaussian import GaussianTexture
+from lib.statistics.gaussian import GaussianTexture, smooth_autocovariance
 from lib.statistics.quadratic import periodic_component
 
 STEPS = 45
-LAG = 24  # pixels; the starting texture's autocovariance is cut off here
+LAG = 32  # pixels; the starting texture's autocovariance is cut off here
 FLOOR = 0.01  # of a statistic's size, added to its spread: nothing need match better than that
 OUTSIDE = 5.0  # mismatch that a pixel outside [0,1] costs, per unit squared: it calls back what clipping cannot
 
@@ -66,7 +66,7 @@ def blend(a: Targets, b: Targets, t: float) -> Targets:
 
 def gaussian_of(x0: Tensor) -> GaussianTexture:
     """Mean and smooth spectrum of x0 [1,3,H,W], whose opposite edges need not meet."""
-    return GaussianTexture.fit(periodic_component(x0), min(LAG, min(x0.shape[-2:]) // 2 - 1))
+    return GaussianTexture(*smooth_autocovariance(periodic_component(x0), min(LAG, min(x0.shape[-2:]) // 2 - 1)))
 
 
 def blend_gaussians(a: GaussianTexture, b: GaussianTexture, t: float) -> GaussianTexture:

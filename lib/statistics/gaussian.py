@@ -61,6 +61,22 @@ def autocovariance(x: Tensor, lag: int | None = None) -> tuple[Tensor, Tensor]:
     return mean, covariance
 
 
+def smooth_autocovariance(x: Tensor, lag: int) -> tuple[Tensor, Tensor]:
+    """Mean and autocovariance of each torus x [B,3,H,W], for a spectrum without leaks: [B,3], [B,3,3,2L+1,2L+1].
+
+    Products go round the torus, under Parzen's window to the lag L. Its transform is non-negative and falls as w^-4;
+    under Bartlett's (w^-2) the lowest frequencies of a photograph outweigh its highest by leaking into them.
+    """
+    x = x.double()
+    mean = x.mean((2, 3))
+    U = torch.fft.rfft2(x - mean[:, :, None, None])
+    products = torch.fft.irfft2(torch.einsum("bihw,bjhw->bijhw", U, U.conj()), s=x.shape[-2:])
+    covariance = products.roll((lag, lag), (-2, -1))[..., : 2 * lag + 1, : 2 * lag + 1] / (x.shape[-2] * x.shape[-1])
+    u = torch.arange(-lag, lag + 1, device=x.device, dtype=x.dtype).abs() / (lag + 1)
+    window = torch.where(u <= 0.5, 1 - 6 * u**2 + 6 * u**3, 2 * (1 - u) ** 3)
+    return mean, covariance * window[:, None] * window
+
+
 @dataclass(frozen=True)
 class GaussianTexture:
     """Stationary Gaussian textures: mean [B,3] and autocovariance [B,3,3,2L+1,2M+1], both float64.

@@ -79,8 +79,6 @@ class Trainer:
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self.optimiser = torch.optim.AdamW(self._groups(), recipe.rate, betas=(0.9, 0.99), weight_decay=0.01)
         self.step, self.seconds = 0, 0.0
-        if self.model.architecture.waves:
-            self._precondition()
         self.deep: Callable[..., Tensor] = deep_loss
         if compiled:
             self.deep = torch.compile(deep_loss, dynamic=False)
@@ -88,6 +86,8 @@ class Trainer:
 
     def run(self, until: int | None = None) -> Iterator[Progress]:
         """Train to step `until` (default: the recipe's last), yielding a record after each step."""
+        if self.step == 0 and self.model.architecture.waves:
+            self._precondition()
         for _ in range(self.step, until or self.recipe.steps):
             start = time.perf_counter()
             for group in self.optimiser.param_groups:
