@@ -1,10 +1,13 @@
 """The explorer without a browser: what its controls do to the picture, the words and the files."""
 
 import base64
+import hashlib
 import io
 import json
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -12,6 +15,7 @@ from PIL import Image
 import lib
 from lib.companion import explorer as module
 from lib.companion.explorer import Explorer, Strip
+from lib.companion.html import outside_resources
 from lib.images import read_image
 from lib.samplers.match import Targets, blend, mismatch
 
@@ -134,12 +138,65 @@ def test_a_picture_is_saved_with_its_settings(explorer: Explorer, tmp_path: Path
     assert known["mismatch"] > 0
 
 
-def test_a_page_without_a_kernel_gets_the_strip(explorer: Explorer) -> None:
-    data, metadata = explorer._repr_mimebundle_()
+def test_a_page_without_a_kernel_gets_a_player(explorer: Explorer) -> None:
+    data, _ = explorer._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in data
-    assert "pebble to grass" in metadata["image/png"]["alt"]
-    picture = Image.open(io.BytesIO(base64.b64decode(data["image/png"])))
-    assert picture.size == (5 * SIZE, SIZE)
+    html = data["text/html"]
+    row = re.findall(r'<img src="data:image/png;base64,([^"]+)" alt="(t = [^"]+)">', html)
+    assert [t for _, t in row] == ["t = 0.00", "t = 0.25", "t = 0.50", "t = 0.75", "t = 1.00"]
+    known = json.loads(re.findall(r'<script type="application/json">(.*?)</script>', html, re.DOTALL)[0])
+    assert [line["name"] for line in known] == ["pebble to grass, μ, by matching"]
+    assert known[0]["t"] == [0, 0.25, 0.5, 0.75, 1]
+    for k, (text, _) in enumerate(row):
+        assert known[0]["frames"][k].endswith(text)
+        picture = torch.from_numpy(np.array(Image.open(io.BytesIO(base64.b64decode(text)))))
+        assert (picture.permute(2, 0, 1) / 255 - STRIP[k]).abs().max() < 1 / 255
+    assert outside_resources(html) == []
+
+
+def picture(image: torch.Tensor, kind: str = "png") -> bytes:
+    with io.BytesIO() as file:
+        Image.fromarray((255 * image).round().byte().permute(1, 2, 0).numpy()).save(file, kind)
+        return file.getvalue()
+
+
+def test_images_of_ones_own(explorer: Explorer, model: lib.Model, tmp_path: Path) -> None:
+    mine = torch.rand(3, 50, 70, generator=torch.Generator().manual_seed(1))
+    files = [{"name": "wall.png", "content": picture(mine)}, {"name": "grass.jpg", "content": picture(mine, "jpeg")}]
+    explorer.take(files)
+    assert (explorer.a.value, explorer.b.value) == ("wall", "grass 2")  # no exemplar is hidden by a name
+    shown = explorer.frame(explorer.strip, 0.0).image
+    assert (shown - mine[None, :, 9:41, 19:51]).abs().max() < 1 / 255  # its middle
+    explorer.sample_here(steps=1)
+    assert explorer.wait(60)
+    settings = json.loads(explorer.save().with_suffix(".json").read_text())
+    kept = tmp_path / "kept" / "own" / "wall.png"
+    assert settings["own"]["wall"] == {"file": str(kept), "sha256": hashlib.sha256(picture(mine)).hexdigest()}
+    explorer.take([{"name": "wall.png", "content": picture(1 - mine)}])
+    assert (explorer.a.value, explorer.b.value) == ("wall 2", "grass 2")
+    assert kept.read_bytes() == picture(mine)
+
+
+def test_a_large_image_of_ones_own_is_reduced(explorer: Explorer) -> None:
+    """Its grain is then that of the exemplars; a ramp of 1024 pixels becomes one of 512."""
+    ramp = torch.linspace(0, 1, 2048).expand(3, 1024, 2048)
+    explorer.take([{"name": "ramp.png", "content": picture(ramp)}])
+    shown = explorer.frame(explorer.strip, 0.0).image
+    assert shown.shape == (1, 3, SIZE, SIZE)
+    assert shown[..., -1].mean() - shown[..., 0].mean() == pytest.approx((SIZE - 1) / 1024, abs=2 / 255)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [(b"nothing", "not an image"), (picture(torch.zeros(3, 8, 40)), "at least 32")]
+)
+def test_an_image_that_is_none_is_said_and_left_out(explorer: Explorer, content: bytes, said: str) -> None:
+    before = explorer.strip
+    explorer.take([{"name": "../bad.png", "content": content}])
+    assert said in explorer.words.value
+    assert "bad.png" in explorer.words.value
+    assert explorer.strip == before
+    assert not explorer.own
+    assert not list(explorer.folder.rglob("*.png"))
 
 
 def test_the_public_face(model: lib.Model) -> None:

@@ -4,14 +4,14 @@
 
 Moving the slider shows the nearest picture that has been computed, at once; "Sample here" computes one where the
 slider stands. A thread of its own draws it, one record of the line at a time, so that "Stop" is heard between two
-records. Where nothing has been computed yet, the ends of the line show the exemplars themselves.
+records. Where nothing has been computed yet, the ends of the line show the exemplars themselves. Images of one's own
+are copied beside the saved pictures, so that the settings of a picture name all that it was made of.
 """
 
-import io
+import hashlib
 import json
 import threading
-from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -19,11 +19,12 @@ from typing import Any, NamedTuple
 
 import ipywidgets as widgets
 import torch
-from PIL import Image
+import torch.nn.functional as F
 from torch import Tensor
 
+from lib.companion.player import SHOWN, player, png
 from lib.errors import TextureError
-from lib.images import EXEMPLARS, exemplar, save_image
+from lib.images import EXEMPLARS, exemplar, read_image, save_image
 from lib.interpolate import Line
 from lib.model import Model
 from lib.samplers.match import Targets, blend, canvas, mismatch
@@ -32,7 +33,7 @@ from lib.statistics.quadratic import periodic_component
 
 FOLDER = Path(__file__).resolve().parents[2] / "runs" / "explorer"  # where pictures are saved; not under git
 SPACES = (("μ, by matching", "mu"), ("λ, by diffusion", "lambda"))
-SHOWN = 384  # pixels of the screen for the picture's side; a small one is enlarged, pixel by pixel
+OWN_SIDE = 512  # pixels on the short side that larger images of one's own are reduced to, as the exemplars are
 
 Strips = Mapping[tuple[str, str, str], Tensor]
 
@@ -68,6 +69,7 @@ class Explorer(widgets.VBox):
         self.model, self.size, self.folder = model, size, Path(folder)
         self.strips: dict[Strip, dict[float, Frame]] = {}
         self.lines: dict[tuple[str, str, str, int | None], Line] = {}  # each is prepared once
+        self.own: dict[str, tuple[Path, Tensor]] = {}  # images of one's own: the copy, and the piece [1,3,h,w] used
         self.targets: dict[str, Targets] = {}
         self.mismatches: dict[tuple[Strip, Frame], float] = {}
         self.running: tuple[Strip, float] | None = None
@@ -113,7 +115,9 @@ class Explorer(widgets.VBox):
         """All that is needed to make the picture shown again, and how well it fits."""
         strip, frame = self.strip, self.frame(self.strip, self.t.value)
         known = strip._asdict() | {"t": frame.t, "exemplar_size": self.size, "model": self.model.name}
-        return known | {"sampled": frame.sampled, "mismatch": self.remaining(strip, frame)}
+        own = {name: self.own[name][0] for name in (strip.a, strip.b) if name in self.own}
+        files = {n: {"file": str(p), "sha256": hashlib.sha256(p.read_bytes()).hexdigest()} for n, p in own.items()}
+        return known | {"sampled": frame.sampled, "mismatch": self.remaining(strip, frame), "own": files}
 
     # what the buttons do
 
@@ -146,6 +150,33 @@ class Explorer(widgets.VBox):
         path.with_suffix(".json").write_text(json.dumps(settings, indent=1), encoding="utf-8")
         self._say(f"saved {path} and its settings")
         return path
+
+    def take(self, files: Sequence[Mapping[str, Any]]) -> None:
+        """Add images of one's own ("name", "content") to the choice; the first becomes a, a second one b.
+
+        The middle of an image is used, reduced first if it is much larger than an exemplar. What cannot be read is
+        said and left out.
+        """
+        added, said = [], []
+        for file in files:
+            given = Path(file["name"])
+            taken = {*EXEMPLARS, *self.own}
+            name = next(n for n in (given.stem, *(f"{given.stem} {k}" for k in range(2, 1000))) if n not in taken)
+            path = self.folder / "own" / f"{name}{given.suffix}"
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(file["content"])
+                self.own[name] = path, middle(read_image(path), self.size)
+                added.append(name)
+            except (TextureError, OSError) as error:
+                path.unlink(missing_ok=True)
+                said.append(str(error).replace(str(path), given.name))
+        chosen = [*added, self.a.value, self.b.value][:2] if len(added) != 1 else [added[0], self.b.value]
+        for control, name in zip((self.a, self.b), chosen, strict=True):
+            control.options = (*EXEMPLARS, *self.own)
+            control.value = name
+        if said:
+            self._say(" ".join(said))
 
     def _draw(self, strip: Strip, t: float, steps: int | None) -> None:
         """The thread's work: show every record, keep the last."""
@@ -211,6 +242,8 @@ class Explorer(widgets.VBox):
         self.bar.layout.visibility = "visible" if busy else "hidden"
 
     def _exemplar(self, name: str) -> Tensor:
+        if name in self.own:
+            return self.own[name][1]
         return exemplar(name)[None, :, : self.size, : self.size]
 
     def _layout(self, strip: Strip) -> list[widgets.Widget]:
@@ -223,6 +256,7 @@ class Explorer(widgets.VBox):
         self.start = widgets.Button(description="Sample here", button_style="primary", icon="play")
         self.halt = widgets.Button(description="Stop", icon="stop", disabled=True)
         self.keep = widgets.Button(description="Save", icon="download", tooltip="picture and settings")
+        self.files = widgets.FileUpload(accept="image/*", multiple=True, description="Your images")
         self.bar = widgets.IntProgress(layout={"visibility": "hidden"})
         self.words = widgets.HTML()
         self.picture = widgets.Image(format="png", layout={"max_width": "100%"})
@@ -232,9 +266,10 @@ class Explorer(widgets.VBox):
         self.start.on_click(lambda _: self.sample_here())
         self.halt.on_click(lambda _: self.stop())
         self.keep.on_click(lambda _: self.save())
+        self.files.observe(lambda change: self.take(change["new"]), "value")
         centred = {"align_items": "center", "justify_content": "center"}
         return [
-            widgets.HBox([self.a, self.b, self.space]),
+            widgets.HBox([self.a, self.b, self.space, self.files]),
             self.t,
             widgets.HBox([self.thumbnails[0], self.picture, self.thumbnails[1]], layout=centred),
             self.words,
@@ -242,21 +277,24 @@ class Explorer(widgets.VBox):
         ]
 
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The widget, and for pages without a kernel all known pictures of its line in a row."""
+        """The widget, and for pages without a kernel a player of the pictures that are known (see player.py)."""
         data = super()._repr_mimebundle_(**options)
-        strip = self.strip
-        known = [self.frame(strip, t) for t in sorted({0.0, 1.0} | set(self.strips.get(strip, {})))]
-        height = min(frame.image.shape[-2] for frame in known)
-        row = torch.cat([frame.image[..., :height, :] for frame in known], -1)
-        alt = f"Textures from {strip.a} to {strip.b}, drawn on the line in {strip.space}"
-        return data | {"image/png": b64encode(png(row)).decode()}, {"image/png": {"alt": alt}}
+        words = {space: said for said, space in SPACES}
+        lines = {
+            f"{s.a} to {s.b}, {words[s.space]}" + (f", seed {s.seed}" if s.seed else ""): frames
+            for s, frames in self.strips.items()
+        }
+        if lines:
+            data["text/html"] = player({name: {t: f.image for t, f in line.items()} for name, line in lines.items()})
+        return data, {}
 
 
-def png(image: Tensor, shown: int = 0) -> bytes:
-    """[1,3,H,W] in [0,1] as the bytes of a PNG file, enlarged by a whole factor as long as `shown` pixels hold it."""
-    pixels = (image[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
-    factor = max(1, shown // max(pixels.shape[:2]))
-    pixels = pixels.repeat(factor, 0).repeat(factor, 1)
-    with io.BytesIO() as file:
-        Image.fromarray(pixels).save(file, "png")
-        return file.getvalue()
+def middle(image: Tensor, size: int) -> Tensor:
+    """The square in the middle, `size` pixels at most: [3,H,W] -> [1,3,h,h]; large images are reduced first."""
+    x, short = image[None], min(image.shape[-2:])
+    if short > OWN_SIDE:
+        sides = [round(side * OWN_SIDE / short) for side in image.shape[-2:]]
+        x = F.interpolate(x, sides, mode="bicubic", antialias=True).clamp(0, 1)
+    side = min(size, *x.shape[-2:])
+    top, left = ((length - side) // 2 for length in x.shape[-2:])
+    return x[..., top : top + side, left : left + side]

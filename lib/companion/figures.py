@@ -128,6 +128,7 @@ def save(figure: Figure, name: str, alt: str = "", **parameters: Any) -> Path:
         "profile": os.environ.get("TEXTURES_PROFILE") or "laptop",
         "command": os.environ.get("TEXTURES_COMMAND") or "run by hand",
         "commit": commit(),
+        "checkpoint": os.environ.get("TEXTURES_CHECKPOINT") or "",
         "parameters": {key: _plain(value) for key, value in parameters.items()},
         "seconds": round(time.perf_counter() - _clock, 1),
         "alt": alt,

@@ -2,7 +2,6 @@
 
 import re
 from base64 import b64encode
-from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -37,6 +36,7 @@ pre, code { font: .86rem/1.45 ui-monospace, "DejaVu Sans Mono", Menlo, Consolas,
 blockquote { border-left: 3px solid #ccc; margin-left: 0; padding-left: 1rem; color: #333 }
 table { border-collapse: collapse; font-size: .88rem } th, td { padding: .25rem .7rem; text-align: left }
 thead tr { border-bottom: 1px solid #888 } tbody tr { border-bottom: 1px solid #e5e5e5 }
+.caption { scroll-margin-top: 60vh }
 .equation { display: flex; align-items: center; margin: .7rem 0; padding: .3rem 0; overflow: auto hidden }
 .equation math { flex: 1 } .number { color: #444 }
 math { font-family: "STIX Two Math", "Cambria Math", "Latin Modern Math", math }
@@ -84,20 +84,19 @@ def page(notebook: NotebookNode, folder: Path, before: str = "", after: str = ""
     quiet = without_widgets(notebook)
     exporter = _Exporter(template_name="basic")
     body, _ = exporter.from_notebook_node(quiet, resources={"metadata": {"path": str(folder)}})
-    body = _embed_figures(body, folder)
+    body = _anchored(_embed_figures(body, folder))
     links = [
         f'<a href="{before}.html">← {_spoken(before)}</a>' if before else "<span></span>",
         '<a href="index.html">contents</a>',
         f'<a href="{after}.html">{_spoken(after)} →</a>' if after else "<span></span>",
     ]
     navigation = f"<nav>{''.join(links)}</nav>"
-    return _document(title(notebook), f"{navigation}\n<main>{body}</main>\n{navigation}")
+    return document(title(notebook), f"{navigation}\n<main>{body}</main>\n{navigation}")
 
 
-def contents(pages: Sequence[tuple[str, str]]) -> str:
-    """The front page: (stem, title) of each notebook, in order."""
-    items = "".join(f'<li><a href="{stem}.html">{escape(name)}</a></li>' for stem, name in pages)
-    return _document("Contents", f"<h1>Contents</h1><ol start='0'>{items}</ol>")
+def markdown(source: str) -> str:
+    """Prose as in a notebook's cell: equations drawn, links to notebooks leading to their pages."""
+    return MarkdownWithMath(renderer=_Renderer(escape=False)).render(source)
 
 
 def check_equations(notebook: dict[str, Any]) -> None:
@@ -108,7 +107,7 @@ def check_equations(notebook: dict[str, Any]) -> None:
     """
     for cell in notebook["cells"]:
         if cell["cell_type"] == "markdown":
-            MarkdownWithMath(renderer=_Renderer(escape=False)).render(cell["source"])
+            markdown(cell["source"])
 
 
 def outside_resources(html: str) -> list[str]:
@@ -122,12 +121,17 @@ def outside_resources(html: str) -> list[str]:
     return found
 
 
-def _document(name: str, body: str) -> str:
+def document(name: str, body: str, style: str = "") -> str:
+    """A whole page around `body`, with `style` added to the house's own.
+
+    Raises:
+        TextureError: it would load something from the network.
+    """
     code = HtmlFormatter(style="friendly").get_style_defs(".highlight")
     html = (
         f'<!DOCTYPE html>\n<html lang="en-GB">\n<head><meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(name)}</title>\n<style>\n{code}\n{STYLE}\n</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
+        f"<title>{escape(name)}</title>\n<style>\n{code}\n{STYLE}\n{style}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
     )
     outside = outside_resources(html)
     if outside:
@@ -167,6 +171,17 @@ def _embed_figures(body: str, folder: Path) -> str:
         )
 
     return re.sub(r"""(<img\b[^>]*?\bsrc=["'])([^"']+)(["'])""", embed, body)
+
+
+def _anchored(body: str) -> str:
+    """Each caption, **Figure: name.**, with an id to link to: figure-name."""
+
+    def anchor(found: re.Match[str]) -> str:
+        first, *others = (name.strip() for name in found[1].split(","))
+        more = "".join(f'<span id="figure-{name}"></span>' for name in others)
+        return f'<p class="caption" id="figure-{first}">{more}{found[0].removeprefix("<p>")}'
+
+    return re.sub(r"<p><strong>Figures?: ([\w, ]+)\.</strong>", anchor, body)
 
 
 def _spoken(stem: str) -> str:

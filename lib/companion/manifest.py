@@ -5,11 +5,17 @@ from pathlib import Path
 from typing import Any
 
 
+def read(folder: Path) -> dict[str, dict[str, Any]]:
+    """Figure -> how it was made; {} where nothing was made yet."""
+    path = folder / "manifest.json"
+    known: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return known
+
+
 def add(folder: Path, rows: dict[str, dict[str, Any]]) -> None:
     """Merge rows, by figure's name, into the folder's manifest.json."""
     path = folder / "manifest.json"
-    known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    text = json.dumps(dict(sorted((known | rows).items())), indent=1, ensure_ascii=False)
+    text = json.dumps(dict(sorted((read(folder) | rows).items())), indent=1, ensure_ascii=False)
     part = path.with_suffix(".part")
     part.write_text(text + "\n", encoding="utf-8")
     part.replace(path)

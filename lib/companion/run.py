@@ -43,6 +43,13 @@ class Settings:
     def site(self) -> Path:
         return self.out / "site"
 
+    @property
+    def checkpoint(self) -> str:
+        """The model by name and digest; "" where there is no such file."""
+        shipped = self.root / "lib" / "checkpoints" / f"{self.model}.safetensors"
+        path = Path(self.model) if self.model.endswith(".safetensors") else shipped
+        return f"{path.stem}, sha256 {cache.sha256(path)}" if path.is_file() else ""
+
     def parameters(self, notebook: Notebook) -> dict[str, Any]:
         """What is given to a notebook: of profile, data, device and model, those that it has."""
         ours = {"profile": self.profile, "data": self.data, "device": self.device, "model": self.model}
@@ -80,7 +87,7 @@ def run(chosen: Sequence[Notebook], every: Sequence[Notebook], settings: Setting
         TextureError: an equation cannot be drawn, or another run is at work in this clone.
         KeyboardInterrupt: passed on; what is finished by then is kept.
     """
-    from lib.companion import html  # with nbformat and nbconvert, seconds to import: only for those who run
+    from lib.companion import html, site  # with nbformat and nbconvert, seconds to import: only for those who run
 
     for notebook in chosen:
         try:
@@ -99,9 +106,9 @@ def run(chosen: Sequence[Notebook], every: Sequence[Notebook], settings: Setting
                 outcome = execute(notebook, every, settings, progress)
             progress.finish(outcome.notebook.stem, outcome.status, outcome.seconds)
             outcomes.append(outcome)
-        pages = [(n.stem, n.title) for n in every if (settings.site / f"{n.stem}.html").exists()]
         settings.site.mkdir(parents=True, exist_ok=True)
-        (settings.site / "index.html").write_text(html.contents(pages), encoding="utf-8")
+        page = site.front_page(every, manifest.read(settings.figures), settings.figures, settings.site)
+        (settings.site / "index.html").write_text(page, encoding="utf-8")
     return outcomes
 
 
@@ -167,6 +174,7 @@ def execute(notebook: Notebook, every: Sequence[Notebook], settings: Settings, p
             "TEXTURES_FIGURES": str(stage / "figures"),
             "TEXTURES_PROFILE": settings.profile,
             "TEXTURES_COMMAND": settings.command(notebook),
+            "TEXTURES_CHECKPOINT": settings.checkpoint,
         }
         trouble = _papermill(notebook, parameters, made, environment, settings, progress)
         seconds = time.perf_counter() - begun
