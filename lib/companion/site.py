@@ -99,11 +99,10 @@ def captions(prose: Sequence[str]) -> list[tuple[list[str], str]]:
 
 
 def learnt(prose: Sequence[str]) -> str:
-    """The bullets of the section "What was learnt", or its first paragraph if it has none; "" without the section."""
-    section = "\n\n".join(prose).partition("## What was learnt\n")[2]
-    inside = re.split(r"^#", section, maxsplit=1, flags=re.MULTILINE)[0]
-    bullets = "\n".join(line for line in inside.split("\n") if line.startswith("- "))
-    return bullets or inside.strip().split("\n\n")[0]
+    """The bullets of the section "What was learnt"; "" without one."""
+    section = re.split(r"^## What was learnt.*$", "\n\n".join(prose), maxsplit=1, flags=re.MULTILINE)[1:]
+    inside = re.split(r"^#", section[0], maxsplit=1, flags=re.MULTILINE)[0] if section else ""
+    return "\n".join(line for line in inside.split("\n") if line.startswith("- "))
 
 
 def _picture(name: str, row: dict[str, Any], notebook: Notebook, figures: Path, site: Path) -> str:
