@@ -5,11 +5,14 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import browser as chromium
 import pytest
+from playwright.sync_api import Browser
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -92,6 +95,44 @@ def companion(toy: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return call
+
+
+@dataclass(frozen=True)
+class Series:
+    """The whole series, run in the smoke profile in a fresh clone."""
+
+    clone: Path
+    done: subprocess.CompletedProcess[str]
+
+    @property
+    def site(self) -> Path:
+        return self.clone / ".cache" / "smoke" / "site"
+
+
+@pytest.fixture(scope="session")
+def series(tmp_path_factory: pytest.TempPathFactory) -> Series:
+    """What is committed, unpacked in a folder with a space, and run once for all tests that look at it."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    clone = tmp_path_factory.mktemp("newcomer") / "a clone"
+    subprocess.run(["git", "clone", "--quiet", "--no-hardlinks", str(ROOT), str(clone)], check=True)
+    command = [sys.executable, "-m", "lib", "run", "--profile", "smoke"]
+    environment = clean_environment() | {"OMP_NUM_THREADS": str(os.cpu_count())}
+    done = subprocess.run(
+        command, cwd=clone, env=environment, capture_output=True, text=True, timeout=900, check=False
+    )
+    return Series(clone, done)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium; where there is none, a failure under CI and a skip elsewhere."""
+    path = chromium.find()
+    if path is None:
+        tell = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+        tell("no browser; `python tests/browser.py` brings one")
+    with chromium.launched(path) as launched:
+        yield launched
 
 
 def clean_environment() -> dict[str, str]:

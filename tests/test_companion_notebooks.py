@@ -1,13 +1,12 @@
 """The committed notebooks: executed, sound, and small; and the whole series run from an empty folder."""
 
-import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import nbformat
 import pytest
+from conftest import Series
 
 from lib.companion import html
 from lib.companion.series import find, read, source_sha256
@@ -66,27 +65,18 @@ def test_every_declared_figure_is_committed_as_it_was_made() -> None:
 
 
 @pytest.mark.last
-@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a git checkout")
-def test_the_series_runs_from_an_empty_folder(tmp_path: Path) -> None:
-    """What is committed, unpacked in a folder with a space, needs nothing else that lies around here."""
-    clone = tmp_path / "a clone"
-    subprocess.run(["git", "clone", "--quiet", "--no-hardlinks", str(ROOT), str(clone)], check=True)
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"COLUMNS": "200"}
-    done = subprocess.run(
-        [sys.executable, "-m", "lib", "run", "--profile", "smoke"],
-        cwd=clone,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    made = {path.stem for path in (clone / ".cache" / "smoke" / "figures").glob("*.png")}
-    assert made == {name for n in find(clone / "notebooks") for name in n.figures}
-    for page in (clone / ".cache" / "smoke" / "site").glob("*.html"):
+def test_the_series_runs_from_an_empty_folder(series: Series) -> None:
+    """It needs nothing else that lies around here, and leaves nothing where it would be committed."""
+    assert series.done.returncode == 0, series.done.stdout + series.done.stderr
+    figures = {path.stem for path in (series.site.parent / "figures").glob("*.png")}
+    declared = {name for n in find(series.clone / "notebooks") for name in n.figures}
+    assert figures == declared
+    for page in series.site.glob("*.html"):
         assert html.outside_resources(page.read_text()) == []
+    front = (series.site / "index.html").read_text()
+    assert {name for name in declared if f"../figures/{name}.png" in front} == declared
+    assert front.count("default, sha256 ") == len(declared)
     status = subprocess.run(
-        ["git", "status", "--porcelain"], cwd=clone, capture_output=True, text=True, check=True
+        ["git", "status", "--porcelain"], cwd=series.clone, capture_output=True, text=True, check=True
     )
-    assert status.stdout == ""  # nothing is left where it would be committed
+    assert status.stdout == ""

@@ -33,6 +33,7 @@ from lib.statistics.quadratic import periodic_component
 
 FOLDER = Path(__file__).resolve().parents[2] / "runs" / "explorer"  # where pictures are saved; not under git
 SPACES = (("μ, by matching", "mu"), ("λ, by diffusion", "lambda"))
+THUMB = 128  # the same for the exemplars beside it
 OWN_SIDE = 512  # pixels on the short side that larger images of one's own are reduced to, as the exemplars are
 
 Strips = Mapping[tuple[str, str, str], Tensor]
@@ -215,7 +216,7 @@ class Explorer(widgets.VBox):
     def _show(self, _: object = None) -> None:
         """Bring the picture and the words under it up to what the controls say."""
         strip, t = self.strip, self.t.value
-        self.thumbnails[0].value, self.thumbnails[1].value = (png(self._exemplar(n)) for n in (strip.a, strip.b))
+        self.thumbnails[0].value, self.thumbnails[1].value = (png(self._exemplar(n), THUMB) for n in (strip.a, strip.b))
         if self.running == (strip, round(t, 2)):
             return  # the thread shows what it has
         frame = self.frame(strip, t)
@@ -249,14 +250,15 @@ class Explorer(widgets.VBox):
     def _layout(self, strip: Strip) -> list[widgets.Widget]:
         self.a = widgets.Dropdown(options=EXEMPLARS, value=strip.a, description="from")
         self.b = widgets.Dropdown(options=EXEMPLARS, value=strip.b, description="to")
-        self.space = widgets.ToggleButtons(options=SPACES, value=strip.space, description="line in")
+        self.space = widgets.ToggleButtons(options=SPACES, value=strip.space, style={"button_width": "9rem"})
         self.t = widgets.FloatSlider(0.5, min=0, max=1, step=0.01, description="t", layout={"width": "36rem"})
         self.seed = widgets.BoundedIntText(strip.seed, min=0, max=10**9, description="seed")
         self.side = widgets.BoundedIntText(strip.size, min=32, max=LARGEST, description="pixels")
-        self.start = widgets.Button(description="Sample here", button_style="primary", icon="play")
-        self.halt = widgets.Button(description="Stop", icon="stop", disabled=True)
-        self.keep = widgets.Button(description="Save", icon="download", tooltip="picture and settings")
-        self.files = widgets.FileUpload(accept="image/*", multiple=True, description="Your images")
+        wide = {"width": "auto"}  # as wide as its words
+        self.start = widgets.Button(description="Sample here", button_style="primary", icon="play", layout=wide)
+        self.halt = widgets.Button(description="Stop", icon="stop", disabled=True, layout=wide)
+        self.keep = widgets.Button(description="Save", icon="download", tooltip="picture and settings", layout=wide)
+        self.files = widgets.FileUpload(accept="image/*", multiple=True, description="Your images", layout=wide)
         self.bar = widgets.IntProgress(layout={"visibility": "hidden"})
         self.words = widgets.HTML()
         self.picture = widgets.Image(format="png", layout={"max_width": "100%"})
@@ -267,13 +269,13 @@ class Explorer(widgets.VBox):
         self.halt.on_click(lambda _: self.stop())
         self.keep.on_click(lambda _: self.save())
         self.files.observe(lambda change: self.take(change["new"]), "value")
-        centred = {"align_items": "center", "justify_content": "center"}
+        wrapped, centred = {"flex_flow": "row wrap"}, {"align_items": "center"}
         return [
-            widgets.HBox([self.a, self.b, self.space, self.files]),
-            self.t,
+            widgets.HBox([self.a, self.b, self.files], layout=wrapped),
+            widgets.HBox([self.t, self.space], layout=wrapped),
             widgets.HBox([self.thumbnails[0], self.picture, self.thumbnails[1]], layout=centred),
             self.words,
-            widgets.HBox([self.seed, self.side, self.start, self.halt, self.keep, self.bar]),
+            widgets.HBox([self.seed, self.side, self.start, self.halt, self.keep, self.bar], layout=wrapped),
         ]
 
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
