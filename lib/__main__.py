@@ -31,6 +31,9 @@ def main(arguments: Sequence[str]) -> int:
         return _call(_function(name), name, rest)
     except TextureError as error:
         return _error(str(error), 1)
+    except OSError as error:  # no space left, a folder that may not be written, a disk that fails
+        what = f"{error.filename or 'a file'}: {error.strerror or error}"
+        return _error(f"{what}; mend that, and the same command goes on where it was", 1)
     except KeyboardInterrupt:
         return _error("interrupted; the same command goes on where it was", 130)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from lib.errors import TextureError
@@ -19,6 +20,7 @@ from lib.errors import TextureError
 EXEMPLARS = ("grass", "pebble", "star", "cloth", "rug", "flower", "marble", "rubber", "glitter")
 SMALLEST = 32  # pixels on the short side: five halvings, the depth of the encoder
 LARGEST = 100_000_000  # pixels in all: above it a file is more likely broken than meant
+TEXTURE_SIDE = 512  # pixels on the short side: the scale of the exemplars; statistics reach some 50 pixels
 _FOLDER = Path(__file__).parent / "exemplars"
 
 
@@ -148,6 +150,15 @@ def check_image(x: torch.Tensor, name: str = "the image") -> torch.Tensor:
             remedy = "clamp or rescale it"
         raise TextureError(f"{name} has pixels in [{low:.3g}, {high:.3g}], not in [0, 1]; {remedy}.")
     return x.clamp(0, 1)
+
+
+def at_texture_scale(x: torch.Tensor) -> torch.Tensor:
+    """A photograph [3, H, W] with its short side reduced to 512 pixels; smaller ones are left alone."""
+    short = min(x.shape[-2:])
+    if short <= TEXTURE_SIDE:
+        return x
+    sides = [round(side * TEXTURE_SIDE / short) for side in x.shape[-2:]]
+    return F.interpolate(x[None], sides, mode="bilinear", antialias=True)[0].clamp(0, 1)
 
 
 def exemplar(name: str) -> torch.Tensor:

@@ -138,6 +138,12 @@ def test_a_picture_is_saved_with_its_settings(explorer: Explorer, tmp_path: Path
     assert known["mismatch"] > 0
 
 
+def test_what_cannot_be_saved_is_said(explorer: Explorer, tmp_path: Path) -> None:
+    (tmp_path / "kept").write_text("a file where the folder should be")
+    explorer.keep.click()
+    assert "this cannot be saved" in explorer.words.value
+
+
 def test_a_page_without_a_kernel_gets_a_player(explorer: Explorer) -> None:
     data, _ = explorer._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in data

@@ -1,5 +1,6 @@
 """`python -m lib synthesize`: what it writes, what it refuses before computing, and what an interruption leaves."""
 
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -75,6 +76,18 @@ def test_errors_are_one_line(photo: Path, options: list[str], said: str, capsys:
     assert said in error
     assert error.count("\n") == 1
     assert [p.name for p in Path().iterdir()] == ["lawn.png"]
+
+
+def test_a_disk_that_is_full_is_told_in_one_line(
+    photo: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "lawn-match.png")
+
+    monkeypatch.setattr(cli, "save_image", full)
+    assert main(["synthesize", str(photo), "--model", str(checkpoint)]) == 1
+    said = capsys.readouterr().err.strip().split("\n")[-1]
+    assert said.startswith("error: lawn-match.png: No space left on device;")
 
 
 def test_a_photograph_that_is_not_there(photo: Path, capsys: pytest.CaptureFixture) -> None:

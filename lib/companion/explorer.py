@@ -11,7 +11,7 @@ are copied beside the saved pictures, so that the settings of a picture name all
 import hashlib
 import json
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -19,12 +19,11 @@ from typing import Any, NamedTuple
 
 import ipywidgets as widgets
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from lib.companion.player import SHOWN, player, png
 from lib.errors import TextureError
-from lib.images import EXEMPLARS, exemplar, read_image, save_image
+from lib.images import EXEMPLARS, at_texture_scale, exemplar, read_image, save_image
 from lib.interpolate import Line
 from lib.model import Model
 from lib.samplers.match import Targets, blend, canvas, mismatch
@@ -34,7 +33,6 @@ from lib.statistics.quadratic import periodic_component
 FOLDER = Path(__file__).resolve().parents[2] / "runs" / "explorer"  # where pictures are saved; not under git
 SPACES = (("μ, by matching", "mu"), ("λ, by diffusion", "lambda"))
 THUMB = 128  # the same for the exemplars beside it
-OWN_SIDE = 512  # pixels on the short side that larger images of one's own are reduced to, as the exemplars are
 
 Strips = Mapping[tuple[str, str, str], Tensor]
 
@@ -238,6 +236,13 @@ class Explorer(widgets.VBox):
     def _say(self, text: str) -> None:
         self.words.value = f'<span role="status">{escape(text)}</span>'
 
+    def _try(self, action: Callable[[], object]) -> None:
+        """Do it, or say why it cannot be done."""
+        try:
+            action()
+        except (TextureError, OSError) as error:
+            self._say(f"this cannot be saved: {error}")
+
     def _busy(self, busy: bool) -> None:
         self.start.disabled, self.halt.disabled = busy, not busy
         self.bar.layout.visibility = "visible" if busy else "hidden"
@@ -267,7 +272,7 @@ class Explorer(widgets.VBox):
             control.observe(self._show, "value")
         self.start.on_click(lambda _: self.sample_here())
         self.halt.on_click(lambda _: self.stop())
-        self.keep.on_click(lambda _: self.save())
+        self.keep.on_click(lambda _: self._try(self.save))
         self.files.observe(lambda change: self.take(change["new"]), "value")
         wrapped, centred = {"flex_flow": "row wrap"}, {"align_items": "center"}
         return [
@@ -293,10 +298,7 @@ class Explorer(widgets.VBox):
 
 def middle(image: Tensor, size: int) -> Tensor:
     """The square in the middle, `size` pixels at most: [3,H,W] -> [1,3,h,h]; large images are reduced first."""
-    x, short = image[None], min(image.shape[-2:])
-    if short > OWN_SIDE:
-        sides = [round(side * OWN_SIDE / short) for side in image.shape[-2:]]
-        x = F.interpolate(x, sides, mode="bicubic", antialias=True).clamp(0, 1)
+    x = at_texture_scale(image)[None]
     side = min(size, *x.shape[-2:])
     top, left = ((length - side) // 2 for length in x.shape[-2:])
     return x[..., top : top + side, left : left + side]

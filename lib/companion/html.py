@@ -34,7 +34,8 @@ pre, code { font: .86rem/1.45 ui-monospace, "DejaVu Sans Mono", Menlo, Consolas,
 .highlight pre { background: #f6f6f4 } .output_area pre { background: none; border-left: 2px solid #ddd }
 .output_stderr pre, .output_error pre { border-left-color: #d55e00 } .prompt { display: none }
 blockquote { border-left: 3px solid #ccc; margin-left: 0; padding-left: 1rem; color: #333 }
-table { border-collapse: collapse; font-size: .88rem; display: block; overflow-x: auto } th, td { padding: .25rem .7rem; text-align: left }
+table { border-collapse: collapse; font-size: .88rem; display: block; overflow-x: auto }
+th, td { padding: .25rem .7rem; text-align: left }
 thead tr { border-bottom: 1px solid #888 } tbody tr { border-bottom: 1px solid #e5e5e5 }
 .caption { scroll-margin-top: 60vh }
 .equation { display: flex; align-items: center; margin: .7rem 0; padding: .3rem 0; overflow: auto hidden }

@@ -7,20 +7,18 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-import torch.nn.functional as F
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
 from lib.errors import TextureError
-from lib.images import read_image, save_image
+from lib.images import at_texture_scale, read_image, save_image
 from lib.samplers.diffuse import diffuse_steps
 from lib.samplers.match import match_steps
 from lib.samplers.step import Step, checked_size
 from lib.training.checkpoint import load
 
-EXEMPLAR = 512  # pixels: the short side of a larger photograph is reduced to it; f reaches some 50 pixels
 RESULT = 256  # pixels a side, at most, unless --size says otherwise
 
 
@@ -81,13 +79,11 @@ def parsed(size: str) -> int | tuple[int, int]:
 
 
 def reduced(x0: Tensor) -> Tensor:
-    """A photograph [3,H,W] at the scale of textures: its short side 512 pixels at most."""
-    short = min(x0.shape[-2:])
-    if short <= EXEMPLAR:
-        return x0
-    smaller = [round(side * EXEMPLAR / short) for side in x0.shape[-2:]]
-    print(f"the picture is reduced to {smaller[1]}x{smaller[0]} pixels", file=sys.stderr)
-    return F.interpolate(x0[None], smaller, mode="bilinear", antialias=True)[0].clamp(0, 1)
+    """A photograph [3,H,W] at the scale of textures, and said so."""
+    smaller = at_texture_scale(x0)
+    if smaller is not x0:
+        print(f"the picture is reduced to {smaller.shape[2]}x{smaller.shape[1]} pixels", file=sys.stderr)
+    return smaller
 
 
 def followed(steps: Iterator[Step], what: str) -> Tensor:
