@@ -1,6 +1,7 @@
 """Matching, diffusion and denoising: what they reach, what they depend on, and the Gaussian case, which is exact."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor
 
 import lib
 from lib.samplers.diffuse import MOST, Correction, noise_levels
-from lib.samplers.match import Targets, colouring, gaussian_of, match_targets, mismatch
+from lib.samplers.match import Targets, colouring, gaussian_of, match_targets, mismatch, spectral
 from lib.samplers.step import last, white_noise
 from lib.statistics.gaussian import GaussianTexture, autocovariance
 
@@ -25,6 +26,25 @@ def model() -> lib.Model:
 
 
 # --- matching
+
+
+def test_powers_of_the_spectrum_are_powers() -> None:
+    of = spectral(gaussian_of(GRASS[None]), 48, 48)
+    z = white_noise(2, 48, 48, seed=0)
+    assert torch.allclose(of(0.25)(of(0.25)(z)), of(0.5)(z), atol=1e-5)
+    assert torch.allclose(of(-0.25)(of(0.25)(z)), z, atol=1e-4)
+    assert torch.allclose(of(0.0)(z), z, atol=1e-5)
+
+
+@pytest.mark.parametrize("power", [0.0, 0.25, 0.5])
+def test_every_search_starts_from_the_same_gaussian_texture(model: lib.Model, power: float) -> None:
+    """Statistics of no weight have no gradient, so that the search stays where it starts."""
+    targets = Targets.of(model, GRASS[None])
+    free = replace(targets, spread=torch.full_like(targets.spread, torch.inf))
+    noise = white_noise(1, 48, 48, seed=0)
+    inside = replace(free, gaussian=replace(free.gaussian, covariance=0.01 * free.gaussian.covariance))
+    *_, record = match_targets(model, inside, noise, 1, power)
+    assert torch.allclose(record.image, colouring(inside.gaussian, 48, 48)(noise), atol=1e-4)
 
 
 def test_matching_lowers_the_mismatch_by_a_large_factor(model: lib.Model) -> None:

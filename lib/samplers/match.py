@@ -4,9 +4,10 @@ Two choices give it units and a start, and change neither the model nor its mini
 
 - each statistic is measured in units of its spread over crops of the exemplar, so a mismatch of 1 is that
   between two pieces of one texture;
-- x = m + S^(1/2) z is searched through z, with m and S the mean and smooth spectrum of the exemplar. z starts as
-  white noise, so x starts as a Gaussian texture, which is worth many iterations; and every texture can start from
-  the same z.
+- the search starts from a Gaussian texture x = m + S^(1/2) z, with m and S the mean and smooth spectrum of the
+  exemplar and z white noise, which is worth many iterations; every texture can start from the same z. It goes through
+  w, where x = m + S^(1/4) w: half-way between pixels, in which a step is too small at low frequencies, where most of
+  a texture is, and z, in which it is too small at high ones, where its edges are.
 """
 
 from collections.abc import Callable, Iterator
@@ -26,6 +27,7 @@ from lib.statistics.quadratic import periodic_component
 STEPS = 45
 LAG = 32  # pixels; the starting texture's autocovariance is cut off here
 FLOOR = 0.01  # of a statistic's size, added to its spread: nothing need match better than that
+POWER = 0.25  # of S, between w and x
 OUTSIDE = 5.0  # mismatch that a pixel outside [0,1] costs, per unit squared: it calls back what clipping cannot
 
 
@@ -76,28 +78,34 @@ def blend_gaussians(a: GaussianTexture, b: GaussianTexture, t: float) -> Gaussia
     return GaussianTexture(torch.lerp(a.mean, b.mean, t), torch.lerp(tables[0], tables[1], t))
 
 
-def match_targets(model: Model, targets: Targets, noise: Tensor, steps: int = STEPS) -> Iterator[Step]:
+def match_targets(
+    model: Model, targets: Targets, noise: Tensor, steps: int = STEPS, power: float = POWER
+) -> Iterator[Step]:
     """Match targets from white noise [n,3,H,W]; `loss` is the mean squared mismatch in spreads, per statistic.
 
     It is the mismatch of the image that is shown, pixels in [0,1], and some more for pixels that would lie outside.
+    The search goes through w in x = m + S^power w: pixels for 0, z for 1/2.
     """
     n, _, height, width = noise.shape
-    colour = colouring(targets.gaussian, height, width)
+    of = spectral(targets.gaussian, height, width)
+    filtered, size = of(power), targets.gaussian.variance ** (0.5 - power)  # so that w is of order one
+    mean = targets.gaussian.mean.float()[:, :, None, None]
+    start = of(0.5 - power)(noise) / size
 
-    def image(z: Tensor) -> Tensor:
-        return colour(z.view(n, 3, height, width))
+    def image(w: Tensor) -> Tensor:
+        return mean + size * filtered(w.view(n, 3, height, width))
 
-    def objective(z: Tensor) -> tuple[Tensor, Tensor]:
-        z = z.detach().requires_grad_()
+    def objective(w: Tensor) -> tuple[Tensor, Tensor]:
+        w = w.detach().requires_grad_()
         with torch.enable_grad():
-            x = image(z)
+            x = image(w)
             shown = x.clamp(0, 1)
             value = mismatch(model, targets, shown) + OUTSIDE * (x - shown).square().mean((1, 2, 3))
-            (gradient,) = torch.autograd.grad(value.sum(), z)
+            (gradient,) = torch.autograd.grad(value.sum(), w)
         return value.detach(), gradient
 
-    for step, (z, value) in enumerate(minimise(objective, noise.flatten(1), steps), 1):
-        yield Step(image(z).clamp(0, 1), value.mean().item(), step, steps)
+    for step, (w, value) in enumerate(minimise(objective, start.flatten(1), steps), 1):
+        yield Step(image(w).clamp(0, 1), value.mean().item(), step, steps)
 
 
 def mismatch(model: Model, targets: Targets, x: Tensor) -> Tensor:
@@ -147,18 +155,29 @@ def canvas(height: int, width: int, tileable: bool) -> tuple[int, int]:
 
 
 def colouring(gaussian: GaussianTexture, height: int, width: int, sigma: float = 0) -> Callable[[Tensor], Tensor]:
-    """z -> m + (S + sigma^2)^(1/2) z, [n,3,H,W] both: white noise becomes the Gaussian texture under noise sigma.
+    """z -> m + (S + sigma^2)^(1/2) z, [n,3,H,W] both: white noise becomes the Gaussian texture under noise sigma."""
+    root, mean = spectral(gaussian, height, width, sigma)(0.5), gaussian.mean.float()[:, :, None, None]
+    return lambda z: mean + root(z)
 
-    The root is the Hermitian one, so that z moves no detail elsewhere; no eigenvalue of S is taken for less than
+
+def spectral(
+    gaussian: GaussianTexture, height: int, width: int, sigma: float = 0
+) -> Callable[[float], Callable[[Tensor], Tensor]]:
+    """power -> (z -> (S + sigma^2)^power z), [n,3,H,W] both.
+
+    The power is the Hermitian one, so that z moves no detail elsewhere; no eigenvalue of S is taken for less than
     one grey level squared.
     """
     values, vectors = torch.linalg.eigh(gaussian.spectrum(height, width)[0])
-    scale = (values.clamp_min(1 / 255**2) + sigma**2).sqrt()
-    root = ((vectors * scale[..., None, :]) @ vectors.mH).to(torch.complex64)
-    mean = gaussian.mean.float()[:, :, None, None]
+    values = values.clamp_min(1 / 255**2) + sigma**2
 
-    def colour(z: Tensor) -> Tensor:
-        Z = torch.fft.rfft2(z)
-        return mean + torch.fft.irfft2(torch.einsum("hwij,bjhw->bihw", root, Z), s=(height, width))
+    def of(power: float) -> Callable[[Tensor], Tensor]:
+        matrices = ((vectors * values[..., None, :] ** power) @ vectors.mH).to(torch.complex64)
 
-    return colour
+        def apply(z: Tensor) -> Tensor:
+            Z = torch.einsum("hwij,bjhw->bihw", matrices, torch.fft.rfft2(z))
+            return torch.fft.irfft2(Z, s=(height, width))
+
+        return apply
+
+    return of

@@ -94,6 +94,12 @@ class GaussianTexture:
         """The texture of each exemplar x [B,3,H,W]; `lag` as in `autocovariance`."""
         return cls(*autocovariance(x, lag))
 
+    @property
+    def variance(self) -> float:
+        """Of a pixel, mean over textures and channels."""
+        down, right = (n // 2 for n in self.covariance.shape[-2:])
+        return self.covariance[..., down, right].diagonal(dim1=1, dim2=2).mean().item()
+
     def spectrum(self, height: int, width: int) -> Tensor:
         """S(w) at the frequencies of rfft2: [B,H,W//2+1,3,3], Hermitian, non-negative, complex128."""
         covariance = self.covariance
