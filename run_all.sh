@@ -89,7 +89,7 @@ fi
 
 if [[ $test ]]; then
     status=0
-    "$python" tests/browser.py
+    "$python" tests/browser.py || status=1
     "$python" -m ruff check . || status=1
     "$python" -m mypy || status=1
     "$python" -m pytest ${rest[@]+"${rest[@]}"} || status=1

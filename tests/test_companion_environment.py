@@ -123,7 +123,7 @@ case "$*" in
     "-m pip install"*) echo "$*" >>"$here/../installed"; [[ ! -e $here/../../stop ]] ;;
     "-m pip"*) ;;
     "-m lib"* | "-m pytest"*) printf '<%s>' "$@" ;;
-    "-m"*) ;;
+    "-m"* | tests/browser.py) ;;
     *) exec "{sys.executable}" "$@" ;;
 esac
 """
