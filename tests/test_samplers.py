@@ -28,6 +28,19 @@ def model() -> lib.Model:
 # --- matching
 
 
+def test_a_grey_texture_is_matched_in_its_greys(model: lib.Model) -> None:
+    """It has no colour at all: were that to be matched to the last digit, nothing else would be."""
+    grey = GRASS.mean(0, keepdim=True).expand(3, -1, -1)
+    targets = Targets.of(model, grey[None])
+    *_, record = lib.match_steps(model, grey, seed=0, steps=25)
+    assert record.loss < 0.02
+    luminance = targets.mu[0].abs() > 1e-3
+    with torch.no_grad():
+        off = (model.statistics(record.image) - targets.mu)[0]
+    assert (off[luminance] / targets.mu[0, luminance]).abs().median() < 0.02
+    assert (record.image - record.image.mean(1, keepdim=True)).square().mean().sqrt() < 2 / 255
+
+
 def test_powers_of_the_spectrum_are_powers() -> None:
     of = spectral(gaussian_of(GRASS[None]), 48, 48)
     z = white_noise(2, 48, 48, seed=0)

@@ -1,6 +1,7 @@
 """How alike are two runs of one call? The numbers of REPRODUCING.md: `python -m lib.evaluation.repeat`."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -11,8 +12,8 @@ SIZE = 128
 
 
 def compare(call: Callable[[], Tensor], other: Callable[[], Tensor]) -> tuple[float, float]:
-    """Largest and root mean square difference between two results, in grey levels of 255."""
-    difference = 255 * (call() - other())
+    """Largest and root mean square difference between the first images of two results, in grey levels of 255."""
+    difference = 255 * (call()[:1] - other()[:1])
     return difference.abs().max().item(), difference.square().mean().sqrt().item()
 
 
@@ -35,15 +36,9 @@ def main() -> None:
     model, x0, threads = lib.load(), lib.exemplar("pebble")[:, :SIZE, :SIZE], torch.get_num_threads()
     print(f"| {SIZE} x {SIZE}, {threads} threads | largest, grey levels | root mean square |\n|---|---|---|")
     for name, sampler in (("match", lib.match), ("diffuse", lib.diffuse)):
-
-        def once(n: int = 1, sampler: Callable[..., Tensor] = sampler) -> Tensor:
-            return sampler(model, x0, n=n, seed=0)[:1]
-
-        kinds = {
-            "again": once,
-            "in a batch of two": lambda once=once: once(2),
-            "with one thread": with_threads(1, once),
-        }
+        once, beside = partial(sampler, model, x0, n=1, seed=0), partial(sampler, model, x0, n=2, seed=0)
+        kinds: dict[str, Callable[[], Tensor]]
+        kinds = {"again": once, "in a batch of two": beside, "with one thread": with_threads(1, once)}
         for kind, other in kinds.items():
             largest, typical = compare(once, other)
             print(f"| {name}, {kind} | {largest:.3g} | {typical:.3g} |", flush=True)

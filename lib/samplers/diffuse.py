@@ -26,7 +26,7 @@ from lib.images import check_image
 from lib.model import Model
 from lib.multipliers import envelope, multipliers
 from lib.samplers.match import canvas, colouring, gaussian_of
-from lib.samplers.step import Step, checked_count, checked_size, last, white_noise
+from lib.samplers.step import APART, Step, checked_count, checked_size, last, white_noise
 from lib.statistics.gaussian import GaussianTexture
 from lib.statistics.quadratic import periodic_component
 
@@ -37,7 +37,6 @@ RHO = 5.0  # Karras et al. 2022, eq. 5: how much denser the levels lie at the sm
 LEAST = 128  # pixels a side for which multipliers are computed
 FEEDBACK = 0.7  # share of the deviation from mu that a step would take away if it were alone; from 2 on unstable
 SETTLERS = 2  # images whose corrections are averaged
-APART = 50_000  # streams of noise from here on: a sample must not share the noise its lambda was found with
 MOST = 0.5  # of the noise: no correction is larger
 FRESH = 0.7  # share of the noise's freedom that is renewed: 0 is deterministic, 1 the full ancestral step
 

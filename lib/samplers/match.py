@@ -20,9 +20,9 @@ from torch import Tensor
 from lib.images import check_image
 from lib.model import Model
 from lib.samplers.lbfgs import minimise
-from lib.samplers.step import Step, checked_count, checked_size, last, white_noise
+from lib.samplers.step import APART, Step, checked_count, checked_size, last, white_noise
 from lib.statistics.gaussian import GaussianTexture, smooth_autocovariance
-from lib.statistics.quadratic import periodic_component
+from lib.statistics.quadratic import opponent, periodic_component
 
 STEPS = 45
 LAG = 32  # pixels; the starting texture's autocovariance is cut off here
@@ -57,7 +57,18 @@ class Targets:
         # which holds it, by (1 - share) of that; two pieces differ by 2v.
         share = h * w / (height * width)
         variance = (pieces - mu).square().mean(0, keepdim=True) * 2 * share / (1 - share)
-        return cls(mu, (variance + (FLOOR * mu).square() + 1e-12).sqrt(), gaussian_of(x0))
+        unseen = (model.statistics(x + rounding(x)) - mu).square()
+        return cls(mu, (variance + (FLOOR * mu).square() + unseen + 1e-12).sqrt(), gaussian_of(x0))
+
+
+def rounding(x: Tensor) -> Tensor:
+    """Noise of the size of rounding to 256 levels, and a tint of that size: [1,3,H,W].
+
+    What a statistic makes of these need not be matched. Without it the colours of a grey texture, which has none, would
+    weigh more than all the rest.
+    """
+    noise = white_noise(1, x.shape[-2], x.shape[-1], 0, APART).to(x)
+    return (noise + opponent().sum(0)[:, None, None].to(x)) / (255 * 12**0.5)
 
 
 def blend(a: Targets, b: Targets, t: float) -> Targets:

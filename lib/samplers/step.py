@@ -9,6 +9,7 @@ from torch import Tensor
 from lib.errors import TextureError
 
 LARGEST = 4096  # pixels a side
+APART = 50_000  # streams of noise from here on measure an exemplar: a sample must not share what it was measured with
 
 
 @dataclass(frozen=True)
