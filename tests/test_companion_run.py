@@ -92,6 +92,16 @@ def test_failures_are_told_and_do_not_stop_the_others(toy: Path, companion: Comp
     assert statuses(companion("run"))["03_promise"] == "no figure never_made"
 
 
+def test_a_kernel_that_dies_is_told_and_stops_nothing(toy: Path, companion: Companion) -> None:
+    """As it does when the machine runs out of memory."""
+    write_notebook(toy / "notebooks" / "00_near.ipynb", ["# Near", "import os\nos.kill(os.getpid(), 9)"])
+    done = companion("run")
+    assert done.returncode == 1
+    assert statuses(done) == {"00_near": "failed", "01_far": "done"}
+    assert "Traceback" not in done.stderr
+    assert "died" in done.stdout + done.stderr
+
+
 def test_interruption_keeps_what_is_finished(toy: Path, companion: Companion) -> None:
     write_notebook(toy / "notebooks" / "01_far.ipynb", ["# Far", "import time\ntime.sleep(120)"])
     command = [sys.executable, "-m", "lib", "run"]
