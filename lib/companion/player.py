@@ -22,7 +22,7 @@ PAGE = """
 <img class="frame" src="{first}" alt="{alt}" style="width: {width}px; max-width: 100%; image-rendering: pixelated">
 <p><label>t <input type="range" min="0" max="{last}" value="{middle}" step="1" style="width: min(24rem, 70%)"></label>
 <output>{said}</output></p>
-<p class="row">{row}</p>
+<p class="row" style="display: flex; flex-wrap: wrap; gap: 4px">{row}</p>
 <script type="application/json">{data}</script>
 <script>
 (function () {{
