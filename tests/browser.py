@@ -33,10 +33,11 @@ def bring() -> str | None:
     ways = [[sys.executable, "-m", "playwright", "install", "chromium"]]
     if shutil.which("apt-get") and os.geteuid() == 0:
         ways = [["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "chromium"], *ways]
+    quietly = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     for way in ways:
         print(f"No browser here; trying `{' '.join(way)}`", flush=True)
         try:
-            subprocess.run(way, check=False, stdout=subprocess.DEVNULL, timeout=600)
+            subprocess.run(way, check=False, stdout=subprocess.DEVNULL, timeout=600, env=quietly)
         except (OSError, subprocess.TimeoutExpired) as error:
             print(f"that failed: {error}")
         found = find()
