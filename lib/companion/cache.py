@@ -81,6 +81,12 @@ def modules(sources: Iterable[str], root: Path) -> set[Path]:
     return files
 
 
+def named(sources: Iterable[str], root: Path) -> set[Path]:
+    """The files of lib that code imports by name, not those that they import."""
+    names = set().union(*(_imported(ast.parse(source), "", root)[0] for source in sources))
+    return {file for name in names if (file := _file(name, root)) and file.name != "__init__.py"}
+
+
 def reason(record: Path, now: dict[str, str], outputs: Iterable[Path], root: Path) -> str:
     """Why the outputs must be computed (again), in a few words; "" when they can be reused."""
     try:

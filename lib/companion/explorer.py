@@ -170,8 +170,8 @@ class Explorer(widgets.VBox):
             except (TextureError, OSError) as error:
                 path.unlink(missing_ok=True)
                 said.append(str(error).replace(str(path), given.name))
-        chosen = [*added, self.a.value, self.b.value][:2] if len(added) != 1 else [added[0], self.b.value]
-        for control, name in zip((self.a, self.b), chosen, strict=True):
+        chosen = [*added, *(self.a.value, self.b.value)[len(added) :]]
+        for control, name in zip((self.a, self.b), chosen, strict=False):
             control.options = (*EXEMPLARS, *self.own)
             control.value = name
         if said:

@@ -13,6 +13,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from lib.companion import cache
 from lib.companion.html import document, markdown
 from lib.companion.series import Notebook
 
@@ -114,8 +115,9 @@ def _picture(name: str, row: dict[str, Any], notebook: Notebook, figures: Path, 
 def _provenance(name: str, row: dict[str, Any], notebook: Notebook, site: Path) -> str:
     """What made a picture, folded away."""
     code = f'<a href="{escape(_relative(notebook.path, site))}">{escape(notebook.path.name)}</a>'
-    modules = sorted(m for m in _modules(notebook) if (REPOSITORY / m).is_file())
-    code += "".join(f', <a href="{escape(_relative(REPOSITORY / m, site))}">{escape(m)}</a>' for m in modules)
+    for module in sorted(cache.named(notebook.code, REPOSITORY)):
+        name = module.relative_to(REPOSITORY).as_posix()
+        code += f', <a href="{escape(_relative(module, site))}">{escape(name)}</a>'
     parameters = ", ".join(f"{key} = {value}" for key, value in row.get("parameters", {}).items())
     told = [
         ("profile", escape(str(row.get("profile", "")))),
@@ -129,16 +131,6 @@ def _provenance(name: str, row: dict[str, Any], notebook: Notebook, site: Path) 
     ]
     listed = "".join(f"<dt>{term}</dt><dd>{value}</dd>" for term, value in told if value)
     return f"<details><summary>{escape(name)}: how it was made</summary><dl>{listed}</dl></details>"
-
-
-def _modules(notebook: Notebook) -> set[str]:
-    """Files of lib that the notebook's cells import from by name."""
-    names = set()
-    for source in notebook.code:
-        for base, inner in re.findall(r"^from (lib(?:\.\w+)*) import ([\w, ]+)", source, re.MULTILINE):
-            places = [base, *(f"{base}.{name.strip()}" for name in inner.split(","))]
-            names |= {place.replace(".", "/") + ".py" for place in places}
-    return names
 
 
 def _relative(path: Path, start: Path) -> str:

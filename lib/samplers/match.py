@@ -97,14 +97,13 @@ def match_targets(
     It is the mismatch of the image that is shown, pixels in [0,1], and some more for pixels that would lie outside.
     The search goes through w in x = m + S^power w: pixels for 0, z for 1/2.
     """
-    n, _, height, width = noise.shape
+    height, width = noise.shape[-2:]
     of = spectral(targets.gaussian, height, width)
     filtered, size = of(power), targets.gaussian.variance ** (0.5 - power)  # so that w is of order one
     mean = targets.gaussian.mean.float()[:, :, None, None]
-    start = of(0.5 - power)(noise) / size
 
     def image(w: Tensor) -> Tensor:
-        return mean + size * filtered(w.view(n, 3, height, width))
+        return mean + size * filtered(w.view(1, 3, height, width))
 
     def objective(w: Tensor) -> tuple[Tensor, Tensor]:
         w = w.detach().requires_grad_()
@@ -115,8 +114,12 @@ def match_targets(
             (gradient,) = torch.autograd.grad(value.sum(), w)
         return value.detach(), gradient
 
-    for step, (w, value) in enumerate(minimise(objective, start.flatten(1), steps), 1):
-        yield Step(image(w).clamp(0, 1), value.mean().item(), step, steps)
+    # one search an image: in a batch, rounding would depend on how many there are
+    starts = [of(0.5 - power)(z[None]).flatten(1) / size for z in noise]
+    searches = [minimise(objective, start, steps) for start in starts]
+    for step, found in enumerate(zip(*searches, strict=True), 1):
+        images = torch.cat([image(w).clamp(0, 1) for w, _ in found])
+        yield Step(images, torch.cat([value for _, value in found]).mean().item(), step, steps)
 
 
 def mismatch(model: Model, targets: Targets, x: Tensor) -> Tensor:
