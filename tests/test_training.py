@@ -131,6 +131,16 @@ def test_wrong_compiled_gradients_stop_the_training(monkeypatch: pytest.MonkeyPa
         Trainer(RECIPE, crops(), compiled=True)
 
 
+def test_a_compiler_that_fails_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any, **__: Any) -> Any:
+        raise AssertionError("vr must not be None\nand more")
+
+    monkeypatch.setattr(torch, "compile", lambda function, **_: broken)
+    with pytest.raises(TextureError, match="cannot compile the loss") as caught:
+        Trainer(RECIPE, crops(), compiled=True)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_folder_of_photographs_is_split_by_image(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     for k in range(60):

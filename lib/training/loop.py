@@ -170,7 +170,12 @@ class Trainer:
 
     def _refuse_wrong_gradients(self) -> None:
         """Compiled and eager gradients on the first batch at the real shapes; below a cosine of 0.99, no training."""
-        cosine = gradient_cosine(self, self.deep)
+        try:
+            cosine = gradient_cosine(self, self.deep)
+        except Exception as error:  # the compiler's own faults have no common type
+            raise TextureError(
+                f"this release of torch cannot compile the loss ({type(error).__name__}); use --no-compile"
+            ) from error
         if cosine < 0.99:
             raise TextureError(f"compiled gradients are wrong here (cosine {cosine:.4f} to eager); use --no-compile")
 
