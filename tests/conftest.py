@@ -1,10 +1,12 @@
 """What all tests share: the order (slow end-to-end tests last), and a small series of notebooks to run."""
 
+import contextlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,11 +100,36 @@ def companion(toy: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 
 
 @dataclass(frozen=True)
-class Series:
-    """The whole series, run in the smoke profile in a fresh clone."""
+class Newcomer:
+    """Someone who has just cloned the repository: may write there and nowhere else, and has nothing but a Python."""
 
     clone: Path
+    rights: dict[str, Any]  # for subprocess
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """PATH, and how packages are reached from here; a home that is not there."""
+        kept = ("PIP_", "SSL_", "REQUESTS_", "HTTP", "NO_PROXY")
+        ours = {k: v for k, v in os.environ.items() if k.upper().startswith(kept)}
+        return ours | {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "COLUMNS": "200", "NO_COLOR": "1"}
+
+    def command(self, *arguments: str) -> dict[str, Any]:
+        """`./run_all.sh ...` as arguments of subprocess.run or Popen."""
+        return {
+            "args": ["./run_all.sh", *arguments], "cwd": self.clone, "env": self.environment, "text": True, **self.rights
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Series:
+    """The whole series, run in the smoke profile by a newcomer."""
+
+    newcomer: Newcomer
     done: subprocess.CompletedProcess[str]
+
+    @property
+    def clone(self) -> Path:
+        return self.newcomer.clone
 
     @property
     def site(self) -> Path:
@@ -110,18 +137,41 @@ class Series:
 
 
 @pytest.fixture(scope="session")
-def series(tmp_path_factory: pytest.TempPathFactory) -> Series:
-    """What is committed, unpacked in a folder with a space, and run once for all tests that look at it."""
+def newcomer() -> Iterator[Newcomer]:
+    """What is committed, cloned into a folder with a space; by another user, where tests may choose one."""
     if not (ROOT / ".git").exists():
         pytest.skip("not a git checkout")
-    clone = tmp_path_factory.mktemp("newcomer") / "a clone"
-    subprocess.run(["git", "clone", "--quiet", "--no-hardlinks", str(ROOT), str(clone)], check=True)
-    command = [sys.executable, "-m", "lib", "run", "--profile", "smoke"]
-    environment = clean_environment() | {"OMP_NUM_THREADS": str(os.cpu_count())}
+    with tempfile.TemporaryDirectory(prefix="newcomer ") as folder:  # pytest's own folders are closed to others
+        clone, rights = Path(folder) / "a clone", {}
+        subprocess.run(["git", "clone", "--quiet", "--no-hardlinks", str(ROOT), str(clone)], check=True)
+        if os.geteuid() == 0 and _python_for(NOBODY):
+            rights = NOBODY
+            Path(folder).chmod(0o755)
+            for path in (clone, *clone.rglob("*")):
+                os.chown(path, NOBODY["user"], NOBODY["group"], follow_symlinks=False)
+        yield Newcomer(clone, rights)
+
+
+NOBODY: dict[str, Any] = {"user": 65534, "group": 65534, "extra_groups": []}
+
+
+def _python_for(rights: dict[str, Any]) -> bool:
+    """Whether this user can start a Python that is new enough."""
+    for name in ("python3.11", "python3.12", "python3.13", "python3"):
+        with contextlib.suppress(OSError):
+            probe = [name, "-c", "import sys, ensurepip; sys.exit(sys.version_info < (3, 11))"]
+            if subprocess.run(probe, capture_output=True, check=False, cwd="/", **rights).returncode == 0:
+                return True
+    return False
+
+
+@pytest.fixture(scope="session")
+def series(newcomer: Newcomer) -> Series:
+    """The first command of the README, at toy size, installation included; run once for all tests that look at it."""
     done = subprocess.run(
-        command, cwd=clone, env=environment, capture_output=True, text=True, timeout=900, check=False
+        **newcomer.command("--profile", "smoke"), capture_output=True, timeout=1800, check=False
     )
-    return Series(clone, done)
+    return Series(newcomer, done)
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,10 @@
-"""The committed notebooks: executed, sound, and small; and the whole series run from an empty folder."""
+"""The committed notebooks: executed, sound, and small."""
 
 import re
-import subprocess
 from pathlib import Path
 
 import nbformat
 import pytest
-from conftest import Series
 
 from lib.companion import html
 from lib.companion.series import find, read, source_sha256
@@ -62,21 +60,3 @@ def test_every_declared_figure_is_committed_as_it_was_made() -> None:
         path = ROOT / "figures" / f"{name}.png"
         assert hashlib.sha256(path.read_bytes()).hexdigest() == row["sha256"], name
         assert row["alt"], name
-
-
-@pytest.mark.last
-def test_the_series_runs_from_an_empty_folder(series: Series) -> None:
-    """It needs nothing else that lies around here, and leaves nothing where it would be committed."""
-    assert series.done.returncode == 0, series.done.stdout + series.done.stderr
-    figures = {path.stem for path in (series.site.parent / "figures").glob("*.png")}
-    declared = {name for n in find(series.clone / "notebooks") for name in n.figures}
-    assert figures == declared
-    for page in series.site.glob("*.html"):
-        assert html.outside_resources(page.read_text()) == []
-    front = (series.site / "index.html").read_text()
-    assert {name for name in declared if f"../figures/{name}.png" in front} == declared
-    assert front.count("default, sha256 ") == len(declared)
-    status = subprocess.run(
-        ["git", "status", "--porcelain"], cwd=series.clone, capture_output=True, text=True, check=True
-    )
-    assert status.stdout == ""

@@ -128,7 +128,7 @@ def test_wrong_compiled_gradients_stop_the_training(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(torch, "compile", miscompile)
     with pytest.raises(TextureError, match="compiled gradients are wrong"):
-        Trainer(RECIPE, crops(), compiled=True)
+        next(Trainer(RECIPE, crops(), compiled=True).run())
 
 
 def test_a_compiler_that_fails_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +137,7 @@ def test_a_compiler_that_fails_is_told_in_one_line(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(torch, "compile", lambda function, **_: broken)
     with pytest.raises(TextureError, match="cannot compile the loss") as caught:
-        Trainer(RECIPE, crops(), compiled=True)
+        next(Trainer(RECIPE, crops(), compiled=True).run())
     assert "\n" not in str(caught.value)
 
 

@@ -38,7 +38,8 @@ def run(
 ) -> int:
     """Run the notebooks and regenerate every figure; what is unchanged is reused."""
     if lab:
-        os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", str(ROOT / "notebooks")])
+        root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []  # the user of most containers
+        os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", str(ROOT / "notebooks"), *root])
     settings = resolve(profile, data, device, out, fresh)
     every = find(ROOT / "notebooks")
     chosen = choose(every, only or [])

@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lib.statistics.quadratic import Quadratic
-from lib.statistics.waves import FIRST, Waves, around, convolve, even, halved
+from lib.statistics.waves import FIRST, Waves, around, convolve, doubled, even, halved
 
 LEAST_ENERGY = 1e-5  # pixel units squared: contrast under a grey level is none
 LINEAR_GRADIENT_INVERSE = 1e-2  # linear read-outs of normalised features have gradients in the hundreds
@@ -106,7 +106,7 @@ class UNet(nn.Module):
         features = [h]
         for s in reversed(range(len(self.decoder))):
             skip = skips[s]
-            wide = self.up[s](h).repeat_interleave(2, 2).repeat_interleave(2, 3)
+            wide = doubled(self.up[s](h))
             h = self.decoder[s](skip + wide[..., : skip.shape[-2], : skip.shape[-1]])
             features.append(h)
         return features[::-1]

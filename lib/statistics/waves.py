@@ -37,6 +37,10 @@ POOL = 3  # pixels
 FIRST = 3 * ANGLES  # waves of the first layer: luminance, then two chromas
 
 
+# Pooling, padding and repeating are written as slices, sums and reshapes: at equal speed they compile with the double
+# backward of the loss, which torch's own pooling and circular padding do not.
+
+
 def convolve(x: Tensor, conv: nn.Conv2d) -> Tensor:
     """A periodic convolution: x [B,C,H,W] -> [B,C',H,W], the kernel's margin taken from the opposite edge."""
     return F.conv2d(wrapped(x, conv.kernel_size[0] // 2), conv.weight, conv.bias)
@@ -44,26 +48,43 @@ def convolve(x: Tensor, conv: nn.Conv2d) -> Tensor:
 
 def wrapped(x: Tensor, margin: int) -> Tensor:
     """x [B,C,H,W] continued periodically by a margin, however small x is."""
-    if margin > min(x.shape[-2:]):  # more than once round, which F.pad refuses
+    if not margin:
+        return x
+    if margin > min(x.shape[-2:]):  # more than once round
         rows, columns = (torch.arange(-margin, side + margin, device=x.device) % side for side in x.shape[-2:])
         return x[..., rows, :][..., columns]
-    return F.pad(x, (margin,) * 4, mode="circular") if margin else x
+    x = torch.cat([x[..., -margin:, :], x, x[..., :margin, :]], -2)
+    return torch.cat([x[..., -margin:], x, x[..., :margin]], -1)
 
 
 def around(y: Tensor, width: int = 5) -> Tensor:
     """The periodic mean over width x width pixels: [B,C,H,W]."""
-    return F.avg_pool2d(wrapped(y, width // 2), width, stride=1)
+    height, across = y.shape[-2:]
+    y = wrapped(y, width // 2)
+    rows = y[..., :height, :]
+    for k in range(1, width):
+        rows = rows + y[..., k : k + height, :]
+    means = rows[..., :across]
+    for k in range(1, width):
+        means = means + rows[..., k : k + across]
+    return means / width**2
 
 
 def halved(h: Tensor) -> Tensor:
     """Half the resolution, smoothed by (1 2 2 1)/6 first: [B,C,H,W], odd sizes made even."""
-    return F.avg_pool2d(around(even(h), 3), 2)
+    return around(even(h), 3).unflatten(-2, (-1, 2)).unflatten(-1, (-1, 2)).mean((-3, -1))
+
+
+def doubled(h: Tensor) -> Tensor:
+    """Twice the resolution, each pixel repeated: [B,C,H,W] -> [B,C,2H,2W]."""
+    return h[..., :, None, :, None].expand(*h.shape[:-1], 2, h.shape[-1], 2).flatten(-4, -3).flatten(-2)
 
 
 def even(h: Tensor) -> Tensor:
     """Continue odd heights and widths by one pixel from the opposite edge, so that halving loses none."""
-    odd = (0, h.shape[-1] % 2, 0, h.shape[-2] % 2)
-    return F.pad(h, odd, mode="circular") if any(odd) else h
+    if h.shape[-2] % 2:
+        h = torch.cat([h, h[..., :1, :]], -2)
+    return torch.cat([h, h[..., :1]], -1) if h.shape[-1] % 2 else h
 
 
 def contrast_waves(octave: int) -> int:
@@ -164,7 +185,7 @@ def _conv(modules: nn.ModuleList, s: int) -> nn.Conv2d:
 
 def pair_energy(v: Tensor) -> Tensor:
     """even^2 + odd^2 of neighbouring channels: [B,2n,H,W] -> [B,n,H,W]."""
-    return v[:, ::2].square() + v[:, 1::2].square()
+    return v.unflatten(1, (-1, 2)).square().sum(2)
 
 
 def _pairs(octave: int) -> int:

@@ -29,7 +29,7 @@ def train(
     rate: Annotated[float, typer.Option(min=0.0, help="learning rate")] = 2e-3,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
-    compiled: Annotated[bool, typer.Option("--compile/--no-compile", help="compile the loss (minutes, once)")] = False,
+    compiled: Annotated[bool, typer.Option("--compile/--no-compile", help="compile the loss: a quarter of an hour, once")] = False,
 ) -> None:
     """Train f and lambda by Eq. 4. Interrupt at will: the same command goes on where it was."""
     recipe = Recipe(config, steps, warm, grow, batch, size, rate, seed)

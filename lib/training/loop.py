@@ -79,20 +79,19 @@ class Trainer:
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self.optimiser = torch.optim.AdamW(self._groups(), recipe.rate, betas=(0.9, 0.99), weight_decay=0.01)
         self.step, self.seconds = 0, 0.0
-        self.deep: Callable[..., Tensor] = deep_loss
-        if compiled:
-            self.deep = torch.compile(deep_loss, dynamic=False)
-            self._refuse_wrong_gradients()
+        self.deep: Callable[..., Tensor] = torch.compile(deep_loss, dynamic=False) if compiled else deep_loss
+        self._trusted: set[object] = set()
 
     def run(self, until: int | None = None) -> Iterator[Progress]:
         """Train to step `until` (default: the recipe's last), yielding a record after each step."""
         if self.step == 0 and self.model.architecture.waves:
             self._precondition()
         for _ in range(self.step, until or self.recipe.steps):
+            self.model.statistics.silent = self.step < self.recipe.warm and self.model.architecture.waves
+            self._refuse_wrong_gradients()
             start = time.perf_counter()
             for group in self.optimiser.param_groups:
                 group["lr"] = group["share"] * rate(self.recipe, self.step)
-            self.model.statistics.silent = self.step < self.recipe.warm and self.model.architecture.waves
             value = self.gradients(self.deep)
             norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
             if not torch.isfinite(norm):
@@ -169,7 +168,10 @@ class Trainer:
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
 
     def _refuse_wrong_gradients(self) -> None:
-        """Compiled and eager gradients on the first batch at the real shapes; below a cosine of 0.99, no training."""
+        """Compiled and eager gradients on the first batch of each shape; no training below a cosine of 0.99."""
+        shape = (self.recipe.crops(self.step), self.model.statistics.silent)
+        if self.deep is deep_loss or shape in self._trusted:
+            return
         try:
             cosine = gradient_cosine(self, self.deep)
         except Exception as error:  # the compiler's own faults have no common type
@@ -178,6 +180,7 @@ class Trainer:
             ) from error
         if cosine < 0.99:
             raise TextureError(f"compiled gradients are wrong here (cosine {cosine:.4f} to eager); use --no-compile")
+        self._trusted.add(shape)
 
 
 def gradient_cosine(trainer: Trainer, deep: Callable[..., Tensor]) -> float:

@@ -1,0 +1,93 @@
+"""Both commands of the README, by someone who has just cloned it, held against what the README promises."""
+
+import re
+import signal
+import subprocess
+import time
+import urllib.request
+
+import pytest
+from conftest import ROOT, Newcomer, Series
+
+from lib.companion import html
+from lib.companion.series import find
+
+pytestmark = pytest.mark.last
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_first_command_makes_what_is_promised(series: Series) -> None:
+    """Every notebook, every figure, the pages; and nothing where it would be committed."""
+    assert series.done.returncode == 0, series.done.stdout + series.done.stderr
+    assert "Traceback" not in series.done.stdout + series.done.stderr
+    notebooks = find(series.clone / "notebooks")
+    assert f"{len(notebooks)} of {len(notebooks)} good" in series.done.stdout
+    figures = {path.stem for path in (series.site.parent / "figures").glob("*.png")}
+    declared = {name for n in notebooks for name in n.figures}
+    assert figures == declared
+    promised = set(re.findall(r"\(figures/(\w+)\.png\)", README))
+    assert len(promised) > 8
+    assert promised <= figures
+    for page in series.site.glob("*.html"):
+        assert html.outside_resources(page.read_text()) == []
+    front = (series.site / "index.html").read_text()
+    assert {name for name in declared if f"../figures/{name}.png" in front} == declared
+    assert front.count("default, sha256 ") == len(declared)
+    status = subprocess.run(
+        ["git", "-c", "safe.directory=*", "status", "--porcelain"],
+        cwd=series.clone, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert status.stdout == ""
+
+
+def test_again_it_reuses_and_notices_what_was_touched_or_damaged(series: Series) -> None:
+    def run_again(*arguments: str) -> str:
+        asked = series.newcomer.command("--profile", "smoke", *arguments)
+        done = subprocess.run(**asked, capture_output=True, timeout=900, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    assert "Installing" not in run_again("--list")
+    assert run_again().count("reused") == len(find(series.clone / "notebooks"))
+
+    figure = series.site.parent / "figures" / "newton.png"
+    whole = figure.read_bytes()
+    figure.write_bytes(whole[:-100])
+    told = run_again("--dry-run")
+    assert re.search(r"^\W*01_maximum_entropy\s+run: ", told, re.MULTILINE)
+    assert len(re.findall(r"\brun: ", told)) == 1
+    figure.write_bytes(whole)
+
+    source = series.clone / "lib" / "evaluation" / "drive.py"  # what one notebook alone depends on
+    before = source.read_text()
+    source.write_text(before + "\n# touched\n")
+    told = run_again("--dry-run")
+    assert re.findall(r"^\W*(\d\d)_\w+\s+run: ", told, re.MULTILINE) == ["03"]
+    source.write_text(before)
+    assert "run: " not in run_again("--dry-run")
+
+
+def test_the_second_command_opens_the_notebooks(newcomer: Newcomer, series: Series) -> None:
+    assert series.done.returncode == 0
+    asked = newcomer.command("--lab")
+    asked["env"] |= {"BROWSER": "true", "JUPYTER_NO_BROWSER": "1", "PYTHONUNBUFFERED": "1"}
+    log = newcomer.clone / ".cache" / "lab.log"
+    with log.open("w") as said:
+        lab = subprocess.Popen(**asked, stdout=said, stderr=said)
+        try:
+            address = ""
+            for _ in range(240):
+                time.sleep(0.5)
+                assert lab.poll() is None, log.read_text()
+                found = re.search(r"(http://(?:localhost|127\.0\.0\.1):\d+)/lab\?token=(\w+)", log.read_text())
+                if found:
+                    address = f"{found[1]}/api/contents?token={found[2]}"
+                    break
+            assert address, log.read_text()
+            with urllib.request.urlopen(address, timeout=60) as answer:
+                listed = answer.read().decode()
+        finally:
+            lab.send_signal(signal.SIGTERM)
+            lab.wait(60)
+    for notebook in find(newcomer.clone / "notebooks"):
+        assert notebook.path.name in listed
