@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lib.dataset.criterion import LIMITS, SIDE, score
 from lib.errors import TextureError
 
 OCTAVES = 4  # bands of spatial frequency, from half a cycle a pixel downwards
@@ -37,32 +38,17 @@ def luminance(x: Tensor) -> Tensor:
     return x.mean(1)
 
 
-def contrast(x: Tensor) -> Tensor:
-    """Standard deviation of the luminance, pixel units: [n,3,H,W] -> [n]."""
-    return luminance(x).flatten(1).std(1, correction=0)
+def heterogeneity(x: Tensor) -> Tensor:
+    """By the data set's criterion, over its limit: [n,3,H,W] -> [n], the worst window of each; above 1: no texture.
 
-
-def contrast_on_line(xa: Tensor, xb: Tensor, t: Tensor) -> Tensor:
-    """The contrast that mean and mean square of the luminance ask for on the line of Eq. 5: t [n] -> [n].
-
-    Both change linearly, so the variance is (1 - t) v_a + t v_b + t (1 - t) (m_a - m_b)^2, the law of total variance.
+    Raises:
+        TextureError: the images are smaller than the criterion's window.
     """
-    a, b = luminance(xa[None]), luminance(xb[None])
-    within = torch.lerp(a.var(correction=0), b.var(correction=0), t)
-    return (within + t * (1 - t) * (a.mean() - b.mean()) ** 2).sqrt()
-
-
-def between_blocks(x: Tensor, blocks: int = 4) -> Tensor:
-    """Share of the variance of colour that lies between blocks x blocks tiles: [n,3,H,W] -> [n], 0 to 1.
-
-    It is near one over the number of elements a block holds if these are placed by chance, and near the share that
-    two colours explain if the image falls into two parts.
-    """
-    height, width = (side // blocks * blocks for side in x.shape[-2:])
-    x = x[..., :height, :width]
-    tiles = x.reshape(*x.shape[:2], blocks, height // blocks, blocks, width // blocks)
-    between = tiles.mean((3, 5)).flatten(2).var(2, correction=0).sum(1)
-    return between / x.flatten(2).var(2, correction=0).sum(1).clamp_min(GREY_LEVEL**2)
+    if min(x.shape[-2:]) < SIDE:
+        raise TextureError(f"the criterion judges {SIDE}x{SIDE} pixels or more, not {x.shape[-2]}x{x.shape[-1]}")
+    pictures = (255 * x.clamp(0, 1)).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    limit = LIMITS["heterogeneity"]
+    return torch.tensor([limit.excess(score(picture).scores["heterogeneity"]).max() for picture in pictures])
 
 
 def quantiles(x: Tensor) -> Tensor:
