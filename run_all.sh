@@ -81,9 +81,9 @@ if ! ready; then
     echo "Installing what environment.yml lists; once, some minutes"
     "$python" lib/companion/environment.py requirements >"$env/requirements.txt"
     "$python" -m pip install --quiet --disable-pip-version-check --requirement "$env/requirements.txt" \
-        || fail "the installation stopped; run the same command again to go on"
+        || fail "pip stopped, for the reason above; it needs a network and 2 GB of disk; the same command goes on"
     "$python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . \
-        || fail "lib could not be installed; run the same command again to go on"
+        || fail "pip could not install lib, for the reason above; the same command goes on"
     "$python" lib/companion/environment.py stamp >"$env/stamp"
 fi
 

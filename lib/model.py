@@ -15,7 +15,7 @@ class Model(nn.Module):
     """f and lambda: p(x) = exp[-N lam.f(x)] / Z (Eq. 2) with lam = lambda_phi(x0, sigma) for the texture of x0.
 
     `statistics` maps [B,3,H,W] to [B,512]; `multipliers(x, sigma)` gives lam [B,512]; `card` tells, in Markdown,
-    what the weights were trained on, how, and how well.
+    how the weights were trained, how well, on what, and what they fail on.
     """
 
     def __init__(self, architecture: Architecture = DEFAULT, name: str = "untrained", card: str = "") -> None:

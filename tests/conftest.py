@@ -115,9 +115,8 @@ class Newcomer:
 
     def command(self, *arguments: str) -> dict[str, Any]:
         """`./run_all.sh ...` as arguments of subprocess.run or Popen."""
-        return {
-            "args": ["./run_all.sh", *arguments], "cwd": self.clone, "env": self.environment, "text": True, **self.rights
-        }  # fmt: skip
+        given = {"cwd": self.clone, "env": self.environment, "text": True, **self.rights}
+        return {"args": ["./run_all.sh", *arguments], **given}
 
 
 @dataclass(frozen=True)

@@ -134,7 +134,7 @@ def test_an_interrupted_installation_goes_on_and_a_finished_one_is_left_alone(tm
     (root / "stop").touch()
     first = script("--list", path=path, cwd=root)
     assert first.returncode == 1
-    assert "run the same command again to go on" in first.stderr
+    assert first.stderr.endswith("the same command goes on\n")
     assert not (root / ".venv" / "stamp").exists()
 
     (root / "stop").unlink()
@@ -150,10 +150,26 @@ def test_an_interrupted_installation_goes_on_and_a_finished_one_is_left_alone(tm
     assert third.stdout == "<-m><pytest><-k><energy>"
     assert (root / ".venv" / "installed").read_text() == calls
 
+    python = root / ".venv" / "bin" / "python"
+    python.write_text("#!/bin/bash\nexit 127\n")  # the Python it was made from is gone, or an older one now
+    fourth = script("--list", path=path, cwd=root)
+    assert fourth.returncode == 0, fourth.stderr
+    assert "Making .venv" in fourth.stdout
+
     with (root / "environment.yml").open("a") as file:
         file.write("    - another==1.0\n")
     assert script("--list", path=path, cwd=root).returncode == 0
     assert "another==1.0" in (root / ".venv" / "requirements.txt").read_text()
+
+
+def test_without_a_network_it_says_what_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A real pip, that reaches nothing."""
+    root, path = clone(tmp_path, f'#!/bin/bash\nexec "{sys.executable}" "$@"\n')
+    for name, value in {"INDEX_URL": "http://127.0.0.1:9/", "RETRIES": "0", "FIND_LINKS": ""}.items():
+        monkeypatch.setenv(f"PIP_{name}", value)
+    done = script(path=path, cwd=root)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("run_all.sh: pip stopped, for the reason above; it needs a network")
 
 
 def test_conda_is_used_where_there_is_one(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Files and command lines made to hurt: each gives a result, or one line that says what was wrong."""
 
 import io
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -115,3 +116,11 @@ def test_a_wrong_command_line_is_told_in_one_line(
 
 def refuse(*_: object, **__: object) -> None:
     raise lib.TextureError("nothing is trained here")
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture) -> None:
+    for name in [name for name in sys.modules if name.startswith("lib.dataset.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "tqdm", None)  # what Python keeps of a failed import
+    assert main(["filter", "photographs"]) == 1
+    assert capfd.readouterr().err == "error: filter needs the package tqdm; ./run_all.sh installs everything\n"

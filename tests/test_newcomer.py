@@ -91,3 +91,22 @@ def test_the_second_command_opens_the_notebooks(newcomer: Newcomer, series: Seri
             lab.wait(60)
     for notebook in find(newcomer.clone / "notebooks"):
         assert notebook.path.name in listed
+
+
+def test_folders_that_may_not_be_written_are_named(newcomer: Newcomer, series: Series) -> None:
+    if not newcomer.rights:
+        pytest.skip("who runs the tests cannot act for another user")
+    assert series.done.returncode == 0
+    photo = "lib/exemplars/pebble.jpg"
+    for options, named in {
+        ("synthesize", photo, "--out", "/usr/more.png"): "/usr/more.png",
+        ("run", "--profile", "smoke", "--only", "00", "--out", "/usr/elsewhere"): "/usr/elsewhere",
+        ("train", "--data", "lib/exemplars", "--steps", "1", "--out", "/usr/run"): "/usr/run",
+        ("filter", "lib/exemplars", "--out", "/usr/patches"): "/usr/patches",
+    }.items():
+        asked = newcomer.command() | {"args": [".venv/bin/python", "-m", "lib", *options]}
+        done = subprocess.run(**asked, capture_output=True, timeout=300, check=False)
+        assert done.returncode == 1, options
+        (said,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+        assert named in said
+        assert "Traceback" not in done.stderr, done.stderr

@@ -1,6 +1,7 @@
 """Checkpoints: a safetensors file (float16 weights, the recipe in its header) and a card beside it.
 
-A checkpoint `name` is two files in one folder: `name.safetensors` and `name.md`. The header carries the
+A checkpoint `name` is files of one folder: `name.safetensors`, `name.md` and, where somebody wrote one, the card of its
+data, `name.data.md`. The header carries the
 architecture and the sha256 of the weights, so that a damaged or foreign file is refused before anything is computed.
 """
 
@@ -55,12 +56,13 @@ def load(name_or_path: str | Path = "default") -> Model:
         raise TextureError(f"{path} was not written by this project (no {FORMAT!r} in its header); see README")
     if header.get("sha256") != digest(weights):
         raise TextureError(f"{path} does not match the sha256 in its header: it was altered; get it again")
-    card = path.with_suffix(".md")
+    cards = [path.with_suffix(suffix) for suffix in (".md", ".data.md")]
+    card = "\n".join(file.read_text(encoding="utf-8") for file in cards if file.exists())
     stored = json.loads(header["architecture"])
     shape: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
     try:
         with torch.random.fork_rng(devices=[]):  # making a model draws numbers; loading one must not be felt
-            model = Model(Architecture(**shape), path.stem, card.read_text(encoding="utf-8") if card.exists() else "")
+            model = Model(Architecture(**shape), path.stem, card)
         model.load_state_dict({key: value.float() for key, value in weights.items()})
     except (TypeError, RuntimeError):
         raise TextureError(f"{path} was written by another version of this project; train it again") from None

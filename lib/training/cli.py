@@ -29,10 +29,11 @@ def train(
     rate: Annotated[float, typer.Option(min=0.0, help="learning rate")] = 2e-3,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
-    compiled: Annotated[bool, typer.Option("--compile/--no-compile", help="compile the loss: a quarter of an hour, once")] = False,
+    compiled: Annotated[bool, typer.Option("--compile/--no-compile", help="quicker after ten minutes")] = False,
 ) -> None:
     """Train f and lambda by Eq. 4. Interrupt at will: the same command goes on where it was."""
     recipe = Recipe(config, steps, warm, grow, batch, size, rate, seed)
+    out.mkdir(parents=True, exist_ok=True)  # now, not after an hour
     train_groups, held = batches.load(data, size if grow >= steps else 3 * size // 2)
     trainer = Trainer(recipe, batches.Crops(train_groups, seed), device, compiled)
     state = out / "state.pt"
