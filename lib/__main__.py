@@ -12,7 +12,7 @@ COMMANDS = {
     "run": ("lib.companion.cli:run", "run the notebooks, regenerate every figure"),
     "filter": ("lib.dataset.cli:filter", "photographs -> homogeneous patches"),
     "train": ("lib.training.cli:train", "patches -> a model"),
-    "bench": ("lib.training.cli:bench", "how fast a training step is on this machine"),
+    "bench": ("lib.training.bench:bench", "how fast a training step is on this machine"),
     "synthesize": ("lib.samplers.cli:synthesize", "an image -> more of its texture"),
 }
 

@@ -10,9 +10,11 @@ import torch
 from PIL import Image
 
 from lib.errors import TextureError
+from lib.model import Model
+from lib.statistics.learned import Architecture
 from lib.training import batches
 from lib.training.loop import Recipe, Trainer, gradient_cosine, rate
-from lib.training.loss import SIGMA_MEDIAN, deep_loss, draw_sigma
+from lib.training.loss import SIGMA_MEDIAN, deep_loss, deep_loss_bf16, draw_sigma
 
 RECIPE = Recipe(steps=4, batch=2, size=32)
 
@@ -127,7 +129,7 @@ def test_wrong_compiled_gradients_stop_the_training(monkeypatch: pytest.MonkeyPa
         return lambda model, y, lam, target, weights: function(model, y, lam.flip(1), target, weights)
 
     monkeypatch.setattr(torch, "compile", miscompile)
-    with pytest.raises(TextureError, match="compiled gradients are wrong"):
+    with pytest.raises(TextureError, match="gradients are wrong here"):
         next(Trainer(RECIPE, crops(), compiled=True).run())
 
 
@@ -136,9 +138,21 @@ def test_a_compiler_that_fails_is_told_in_one_line(monkeypatch: pytest.MonkeyPat
         raise AssertionError("vr must not be None\nand more")
 
     monkeypatch.setattr(torch, "compile", lambda function, **_: broken)
-    with pytest.raises(TextureError, match="cannot compile the loss") as caught:
+    with pytest.raises(TextureError, match="cannot compute the loss in this way") as caught:
         next(Trainer(RECIPE, crops(), compiled=True).run())
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.last
+def test_the_loss_compiles_and_its_gradients_are_right() -> None:
+    """At two octaves; the whole takes ten minutes."""
+    trainer = Trainer(RECIPE, crops())
+    trainer.model = Model(Architecture(channels=(4, 6), blocks=(1, 1)))
+    assert gradient_cosine(trainer, torch.compile(deep_loss, dynamic=False)) == pytest.approx(1, abs=1e-5)
+
+
+def test_half_precision_keeps_the_direction_of_the_gradients() -> None:
+    assert gradient_cosine(Trainer(RECIPE, crops()), deep_loss_bf16) > 0.98
 
 
 def test_a_folder_of_photographs_is_split_by_image(tmp_path: Path) -> None:

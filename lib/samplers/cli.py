@@ -1,5 +1,6 @@
 """`python -m lib synthesize`: from a picture of a texture to more of it."""
 
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -67,6 +68,8 @@ def outputs(out: Path, n: int) -> list[Path]:
         raise TextureError(f"--out {out} is no name of an image; end it in .png or .jpg")
     if not out.parent.is_dir():
         raise TextureError(f"--out {out}: there is no folder {out.parent}; make it first")
+    if not os.access(out.parent, os.W_OK):
+        raise TextureError(f"--out {out}: {out.parent} may not be written to; name another folder")
     return [out] if n == 1 else [out.with_stem(f"{out.stem}-{i}") for i in range(1, n + 1)]
 
 

@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from lib.errors import TextureError
 from lib.training import batches, checkpoint
 from lib.training.card import write_card
 from lib.training.loop import Recipe, Trainer
@@ -30,12 +29,13 @@ def train(
     seed: Annotated[int, typer.Option(min=0)] = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
     compiled: Annotated[bool, typer.Option("--compile/--no-compile", help="quicker after ten minutes")] = False,
+    bf16: Annotated[bool, typer.Option("--bf16/--no-bf16", help="in bfloat16, where bench says so")] = False,
 ) -> None:
     """Train f and lambda by Eq. 4. Interrupt at will: the same command goes on where it was."""
     recipe = Recipe(config, steps, warm, grow, batch, size, rate, seed)
     out.mkdir(parents=True, exist_ok=True)  # now, not after an hour
     train_groups, held = batches.load(data, size if grow >= steps else 3 * size // 2)
-    trainer = Trainer(recipe, batches.Crops(train_groups, seed), device, compiled)
+    trainer = Trainer(recipe, batches.Crops(train_groups, seed), device, compiled, bf16)
     state = out / "state.pt"
     if state.exists():
         trainer.resume(state)
@@ -72,23 +72,3 @@ def write(trainer: Trainer, data: list[Path], path: Path, losses: dict[str, list
     print(path)
     return path
 
-
-def bench(
-    device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
-    batch: Annotated[int, typer.Option(min=1)] = 16,
-    size: Annotated[int, typer.Option(min=32)] = 64,
-    compiled: Annotated[bool, typer.Option("--compile/--no-compile")] = False,
-) -> None:
-    """How many samples a second a training step takes on this machine, on noise in place of photographs."""
-    import numpy as np
-
-    image = np.random.default_rng(0).integers(0, 256, (2 * size, 2 * size, 3), dtype=np.uint8)
-    recipe = Recipe(steps=8, warm=0, batch=batch, size=size)
-    trainer = Trainer(recipe, batches.Crops({"noise": [image]}), device, compiled)
-    times = []
-    for record in trainer.run():
-        times.append(record.seconds)
-    if len(times) < 4:
-        raise TextureError("too few steps to time")
-    each = (times[-1] - times[2]) / (len(times) - 3)
-    print(f"{batch / each:.1f} samples/s of {size}x{size}, {1000 * each:.0f} ms a step of {batch}, {device}")

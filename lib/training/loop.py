@@ -18,7 +18,7 @@ from lib.model import Model
 from lib.statistics.learned import DEFAULT, PAPER
 from lib.training import checkpoint
 from lib.training.batches import Crops
-from lib.training.loss import deep_loss, draw_sigma, loss, relative_weight
+from lib.training.loss import deep_loss, deep_loss_bf16, draw_sigma, loss, relative_weight
 from lib.training.precondition import gram, inverse_root
 
 # Of the rate, for the waves and for what the U-Net adds to them. Adam's steps are as large where a gradient is mostly
@@ -70,7 +70,9 @@ def rate(recipe: Recipe, step: int) -> float:
 class Trainer:
     """Model, its moving average, optimiser and step; `run` trains, `save` and `resume` are each other's inverse."""
 
-    def __init__(self, recipe: Recipe, crops: Crops, device: str = "cpu", compiled: bool = False) -> None:
+    def __init__(
+        self, recipe: Recipe, crops: Crops, device: str = "cpu", compiled: bool = False, bf16: bool = False
+    ) -> None:
         if recipe.configuration not in CONFIGURATIONS:
             raise TextureError(f"no configuration {recipe.configuration!r}; known are {', '.join(CONFIGURATIONS)}")
         torch.manual_seed(recipe.seed)
@@ -79,7 +81,9 @@ class Trainer:
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self.optimiser = torch.optim.AdamW(self._groups(), recipe.rate, betas=(0.9, 0.99), weight_decay=0.01)
         self.step, self.seconds = 0, 0.0
-        self.deep: Callable[..., Tensor] = torch.compile(deep_loss, dynamic=False) if compiled else deep_loss
+        self.deep: Callable[..., Tensor] = deep_loss_bf16 if bf16 else deep_loss
+        if compiled:
+            self.deep = torch.compile(self.deep, dynamic=False)
         self._trusted: set[object] = set()
 
     def run(self, until: int | None = None) -> Iterator[Progress]:
@@ -168,7 +172,7 @@ class Trainer:
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
 
     def _refuse_wrong_gradients(self) -> None:
-        """Compiled and eager gradients on the first batch of each shape; no training below a cosine of 0.99."""
+        """On the first batch of each shape, these gradients and eager float32's; no training below a cosine of 0.99."""
         shape = (self.recipe.crops(self.step), self.model.statistics.silent)
         if self.deep is deep_loss or shape in self._trusted:
             return
@@ -176,10 +180,12 @@ class Trainer:
             cosine = gradient_cosine(self, self.deep)
         except Exception as error:  # the compiler's own faults have no common type
             raise TextureError(
-                f"this release of torch cannot compile the loss ({type(error).__name__}); use --no-compile"
+                f"torch cannot compute the loss in this way ({type(error).__name__}); use --no-compile --no-bf16"
             ) from error
         if cosine < 0.99:
-            raise TextureError(f"compiled gradients are wrong here (cosine {cosine:.4f} to eager); use --no-compile")
+            raise TextureError(
+                f"gradients are wrong here (cosine {cosine:.4f} to eager float32); use --no-compile --no-bf16"
+            )
         self._trusted.add(shape)
 
 

@@ -41,6 +41,12 @@ def deep_loss(model: Model, y: Tensor, lam: Tensor, target: Tensor, weights: Ten
     return (weights * error.float().square().mean((1, 2, 3))).mean()
 
 
+def deep_loss_bf16(model: Model, y: Tensor, *rest: Tensor) -> Tensor:
+    """`deep_loss` with the convolutions in bfloat16; averages, energy and loss stay in float32."""
+    with torch.autocast(y.device.type, torch.bfloat16):
+        return deep_loss(model, y, *rest)
+
+
 def loss(model: Model, x: Tensor, sigma: Tensor, eps: Tensor, deep=deep_loss) -> Tensor:  # type: ignore[no-untyped-def]
     """Eq. 4 on one batch, 1 being the Gaussian's: x, eps [B,3,H,W], sigma [B] -> scalar.
 
