@@ -1,5 +1,6 @@
 """Training: resumed equals uninterrupted, the step decides the batch, wrong gradients and wrong data are refused."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -144,6 +145,7 @@ def test_a_compiler_that_fails_is_told_in_one_line(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.last
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch compiles with g++ on a CPU")
 def test_the_loss_compiles_and_its_gradients_are_right() -> None:
     """At two octaves; the whole takes ten minutes."""
     trainer = Trainer(RECIPE, crops())
