@@ -1,6 +1,5 @@
 """Training: resumed equals uninterrupted, the step decides the batch, wrong gradients and wrong data are refused."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,6 @@ import torch
 from PIL import Image
 
 from lib.errors import TextureError
-from lib.model import Model
-from lib.statistics.learned import Architecture
 from lib.training import batches
 from lib.training.loop import Recipe, Trainer, gradient_cosine, rate
 from lib.training.loss import SIGMA_MEDIAN, deep_loss, deep_loss_bf16, draw_sigma
@@ -142,15 +139,6 @@ def test_a_compiler_that_fails_is_told_in_one_line(monkeypatch: pytest.MonkeyPat
     with pytest.raises(TextureError, match="cannot compute the loss in this way") as caught:
         next(Trainer(RECIPE, crops(), compiled=True).run())
     assert "\n" not in str(caught.value)
-
-
-@pytest.mark.last
-@pytest.mark.skipif(shutil.which("g++") is None, reason="torch compiles with g++ on a CPU")
-def test_the_loss_compiles_and_its_gradients_are_right() -> None:
-    """At two octaves; the whole takes ten minutes."""
-    trainer = Trainer(RECIPE, crops())
-    trainer.model = Model(Architecture(channels=(4, 6), blocks=(1, 1)))
-    assert gradient_cosine(trainer, torch.compile(deep_loss, dynamic=False)) == pytest.approx(1, abs=1e-5)
 
 
 def test_half_precision_keeps_the_direction_of_the_gradients() -> None:
