@@ -5,12 +5,9 @@ One convention holds everywhere: float32, three colour channels, pixels in [0, 1
 """
 
 import os
-import tempfile
 import warnings
-from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import torch
@@ -18,6 +15,7 @@ import torch.nn.functional as F
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from lib.errors import TextureError
+from lib.whole import write_whole
 
 EXEMPLARS = ("grass", "pebble", "star", "cloth", "rug", "flower", "marble", "rubber", "glitter")
 SMALLEST = 32  # pixels on the short side: five halvings, the depth of the encoder
@@ -102,24 +100,13 @@ def save_image(x: torch.Tensor, path: str | os.PathLike[str]) -> Path:
     if kind is None or kind not in Image.SAVE:
         raise TextureError(f"{path} does not say an image format; end the name in .png or .jpg.")
     image = Image.fromarray((x.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().numpy())
-    try:
-        _write_whole(path, lambda file: image.save(file, format=kind, **({"quality": 95} if kind == "JPEG" else {})))
-    except OSError as error:  # of a draft nobody has heard of, or of no name at all
-        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+
+    def write(draft: Path) -> None:
+        with draft.open("wb") as file:
+            image.save(file, format=kind, **({"quality": 95} if kind == "JPEG" else {}))
+
+    write_whole(path, write)
     return path
-
-
-def _write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.suffix)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            write(file)
-        os.chmod(draft, 0o644)
-        os.replace(draft, path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
 
 
 def check_image(x: torch.Tensor, name: str = "the image") -> torch.Tensor:

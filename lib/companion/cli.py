@@ -38,7 +38,7 @@ def run(
 ) -> int:
     """Run the notebooks and regenerate every figure; what is unchanged is reused."""
     if lab:
-        if not os.access(Path.home(), os.W_OK):  # Jupyter keeps its files there
+        if not os.access(os.path.expanduser("~"), os.W_OK):  # Jupyter keeps its files there
             for kind in ("DATA", "RUNTIME", "CONFIG"):
                 os.environ.setdefault(f"JUPYTER_{kind}_DIR", str(ROOT / ".cache" / "jupyter" / kind.lower()))
         root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []  # the user of most containers

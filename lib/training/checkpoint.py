@@ -1,14 +1,12 @@
 """Checkpoints: a safetensors file (float16 weights, the recipe in its header) and a card beside it.
 
 A checkpoint `name` is files of one folder: `name.safetensors`, `name.md` and, where somebody wrote one, the card of its
-data, `name.data.md`. The header carries the
-architecture and the sha256 of the weights, so that a damaged or foreign file is refused before anything is computed.
+data, `name.data.md`. The header carries the architecture and the sha256 of the weights, so that a damaged or foreign
+file is refused before anything is computed.
 """
 
 import hashlib
 import json
-import os
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,23 +19,28 @@ from torch import Tensor
 from lib.errors import TextureError
 from lib.model import CHECKPOINTS, Model
 from lib.statistics.learned import Architecture
+from lib.whole import write_whole
 
 FORMAT = "textures-1"
 
 
 def save(model: Model, path: Path, card: str, recipe: dict[str, Any]) -> Path:
     """Write `path` (.safetensors) and its card (.md), each whole or not at all; returns the path."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    weights = {k: v.detach().cpu().to(torch.float16).contiguous() for k, v in model.state_dict().items()}
+    weights = shipped_weights(model)
     header = {
         "format": FORMAT,
         "architecture": json.dumps(asdict(model.architecture)),
         "recipe": json.dumps(recipe),
         "sha256": digest(weights),
     }
-    _atomic(path, lambda temporary: save_file(weights, temporary, metadata=header))
-    _atomic(path.with_suffix(".md"), lambda temporary: Path(temporary).write_text(card, encoding="utf-8"))
+    write_whole(path, lambda draft: save_file(weights, draft, metadata=header))
+    write_whole(path.with_suffix(".md"), lambda draft: draft.write_text(card, encoding="utf-8"))
     return path
+
+
+def shipped_weights(model: Model) -> dict[str, Tensor]:
+    """A model's parameters and buffers as a checkpoint holds them, in float16."""
+    return {k: v.detach().cpu().to(torch.float16).contiguous() for k, v in model.state_dict().items()}
 
 
 def load(name_or_path: str | Path = "default") -> Model:
@@ -102,8 +105,7 @@ def digest(weights: dict[str, Tensor]) -> str:
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
     """What resuming needs and shipping does not (optimiser, averages, step): a file of this machine's own."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _atomic(path, lambda temporary: torch.save(state, temporary))
+    write_whole(path, lambda draft: torch.save(state, draft))
 
 
 def load_state(path: Path) -> dict[str, Any]:
@@ -112,16 +114,3 @@ def load_state(path: Path) -> dict[str, Any]:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise TextureError(f"{path} cannot be resumed from; delete it to start anew ({error})") from None
-
-
-def _atomic(path: Path, write: Any) -> None:
-    """Write beside the target, then rename: an interruption leaves the old file or the new one."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    os.close(handle)
-    try:
-        write(temporary)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

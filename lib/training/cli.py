@@ -71,4 +71,3 @@ def write(trainer: Trainer, data: list[Path], path: Path, losses: dict[str, list
     checkpoint.save(model, path, write_card(model, recipe), recipe)
     print(path)
     return path
-
