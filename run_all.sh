@@ -6,6 +6,7 @@ here=$PWD
 env=$here/.venv
 python=$env/bin/python
 export PYTHONNOUSERSITE=1 # what is in ~/.local is not of this environment
+unset PYTHONDONTWRITEBYTECODE # or every start would compile its imports again: --no-compile below leaves them to the first
 
 usage() {
     cat <<'TEXT'
@@ -80,7 +81,7 @@ if ! ready; then
     new_enough "$python" && "$python" -m pip --version >/dev/null 2>&1 || make_python
     echo "Installing what environment.yml lists; once, some minutes"
     "$python" lib/companion/environment.py requirements >"$env/requirements.txt"
-    "$python" -m pip install --quiet --disable-pip-version-check --requirement "$env/requirements.txt" \
+    "$python" -m pip install --quiet --disable-pip-version-check --no-compile --requirement "$env/requirements.txt" \
         || fail "pip stopped, for the reason above; it needs a network and 2 GB of disk; the same command goes on"
     "$python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . \
         || fail "pip could not install lib, for the reason above; the same command goes on"

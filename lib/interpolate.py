@@ -25,14 +25,14 @@ SPACES = ("mu", "lambda")
 class Line:
     """The straight line between two textures in one space, with what does not depend on the place on it."""
 
-    def __init__(self, model: Model, xa: Tensor, xb: Tensor, space: str = "mu", steps: int | None = None) -> None:
-        """xa, xb [3,H,W] in [0,1]; `steps` of each image's search or sampling, None for the usual number."""
+    def __init__(self, model: Model, xa: Tensor, xb: Tensor, space: str = "mu", iterations: int | None = None) -> None:
+        """xa, xb [3,H,W] in [0,1]; `iterations` of each image's search or sampling, None for the usual number."""
         xa, xb = check_image(xa, "xa"), check_image(xb, "xb")
         if space not in SPACES:
             raise TextureError(f"no space {space!r}; known are {', '.join(SPACES)}")
         default, least = {"mu": (MATCH_STEPS, 1), "lambda": (STEPS, 2)}[space]
         self.model, self.space, self.size = model, space, tuple(xa.shape[-2:])
-        self.steps = checked_count("steps", default if steps is None else steps, least)
+        self.iterations = checked_count("iterations", default if iterations is None else iterations, least)
         if space == "mu":
             self.targets = Targets.of(model, xa), Targets.of(model, xb)
         else:
@@ -45,7 +45,7 @@ class Line:
         if self.space == "mu":
             return
         for x in self.ends[len(self.schedules) :]:
-            self.schedules.append((yield from settle(self.model, x, self.steps)))
+            self.schedules.append((yield from settle(self.model, x, self.iterations)))
 
     def at(self, t: float, seed: int = 0, size: int | tuple[int, int] | None = None) -> Iterator[Step]:
         """The image at t, 0 at xa and 1 at xb, one record a step: images [1,3,H,W], xa's size by default."""
@@ -61,7 +61,7 @@ class Line:
 
     def _mu(self, t: float, seed: int, height: int, width: int) -> Iterator[Step]:
         targets = blend(*self.targets, t)
-        return match_targets(self.model, targets, white_noise(1, height, width, seed), self.steps)
+        return match_targets(self.model, targets, white_noise(1, height, width, seed), self.iterations)
 
     def _lambda(self, t: float, seed: int, height: int, width: int) -> Iterator[Step]:
         a, b = self.schedules
@@ -70,7 +70,7 @@ class Line:
             Schedule(torch.lerp(a.lam, b.lam, t)),
             blend_gaussians(*self.gaussians, t),
             lambda k: white_noise(1, height, width, seed, k),
-            self.steps,
+            self.iterations,
         )
 
 
@@ -82,28 +82,43 @@ def between_steps(
     space: str = "mu",
     seed: int = 0,
     size: int | tuple[int, int] | None = None,
-    steps: int | None = None,
+    iterations: int | None = None,
 ) -> Iterator[Step]:
     """One point of the line, t = 0 at xa and 1 at xb, one record a step: images [1,3,H,W], xa's size by default."""
-    yield from Line(model, xa, xb, space, steps).at(t, seed, size)
+    yield from Line(model, xa, xb, space, iterations).at(t, seed, size)
 
 
 def interpolate_steps(
-    model: Model, xa: Tensor, xb: Tensor, steps: int = 6, space: str = "mu", seed: int = 0
+    model: Model,
+    xa: Tensor,
+    xb: Tensor,
+    steps: int = 6,
+    space: str = "mu",
+    seed: int = 0,
+    iterations: int | None = None,
 ) -> Iterator[Step]:
     """`interpolate`, one record a finished image: `image` [1,3,H,W], `step` of `steps` + 1."""
     checked_count("steps", steps)
-    line = Line(model, xa, xb, space)
+    line = Line(model, xa, xb, space, iterations)
     for i in range(steps + 1):
         *_, record = line.at(i / steps, seed)
         yield Step(record.image, record.loss, i + 1, steps + 1)
 
 
-def interpolate(model: Model, xa: Tensor, xb: Tensor, steps: int = 6, space: str = "mu", seed: int = 0) -> Tensor:
+def interpolate(
+    model: Model,
+    xa: Tensor,
+    xb: Tensor,
+    steps: int = 6,
+    space: str = "mu",
+    seed: int = 0,
+    iterations: int | None = None,
+) -> Tensor:
     """steps + 1 textures from xa's to xb's [steps+1,3,H,W], of xa's size.
 
-    `space` is "mu" (drawn by matching) or "lambda" (by diffusion).
+    `space` is "mu" (drawn by matching) or "lambda" (by diffusion); `iterations` of each image's search or sampling,
+    None for the usual number.
 
     xa, xb [3,H,W] in [0,1]. Raises TextureError for images that are none, another space, or a number out of range.
     """
-    return torch.cat([record.image for record in interpolate_steps(model, xa, xb, steps, space, seed)])
+    return torch.cat([record.image for record in interpolate_steps(model, xa, xb, steps, space, seed, iterations)])

@@ -72,7 +72,7 @@ def test_a_sample_is_that_of_the_library(explorer: Explorer, model: lib.Model, s
     assert explorer.halt.disabled
     frame = explorer.frame(explorer.strip, 0.4)
     xa, xb = (lib.exemplar(name)[:, :SIZE, :SIZE] for name in ("pebble", "grass"))
-    *_, expected = lib.between_steps(model, xa, xb, 0.4, space, seed=7, size=40, steps=3)
+    *_, expected = lib.between_steps(model, xa, xb, 0.4, space, seed=7, size=40, iterations=3)
     assert frame.image.equal(expected.image)
     assert "Sampled at t = 0.40" in explorer.words.value
     assert explorer.bar.value == explorer.bar.max == 3

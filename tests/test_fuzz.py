@@ -99,12 +99,13 @@ def test_a_wrong_command_line_is_told_in_one_line(
     command: str,
     arguments: list[str],
 ) -> None:
-    """What would really compute is left out: a run, a filter or a training that has all it needs."""
+    """What would really compute is left out: a run, a filter, a training or a bench that has all it needs."""
     monkeypatch.chdir(tmp_path)
     for module in ("lib.companion.run", "lib.training.cli", "lib.dataset.cli"):
         pytest.importorskip(module)
     monkeypatch.setattr("lib.companion.run.run", lambda *a, **k: [])
     monkeypatch.setattr("lib.training.cli.Trainer", refuse)
+    monkeypatch.setattr("lib.training.bench.Trainer", refuse)
     code = main([command, *arguments])
     out, err = capfd.readouterr()
     assert code in (0, 1, 2)

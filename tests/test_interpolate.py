@@ -32,7 +32,7 @@ def settled(model: lib.Model, x: torch.Tensor, steps: int) -> Schedule:
 
 
 def test_a_line_is_prepared_once_step_by_step(model: lib.Model) -> None:
-    line = Line(model, XA, XB, "lambda", steps=2)
+    line = Line(model, XA, XB, "lambda", iterations=2)
     walk = line.prepare()
     assert [(next(walk).step, len(line.schedules)) for _ in range(3)] == [(1, 0), (2, 0), (1, 1)]
     walk.close()  # whoever stops here loses one end, not both
@@ -52,7 +52,7 @@ def test_lambda_is_not_found_with_the_samples_noise(model: lib.Model, monkeypatc
 
     for name in ("lib.samplers.diffuse", "lib.interpolate"):
         monkeypatch.setattr(sys.modules[name], "white_noise", draw)
-    line = Line(model, XA, XB, "lambda", steps=2)
+    line = Line(model, XA, XB, "lambda", iterations=2)
     list(line.prepare())
     before = set(drawn)
     drawn.clear()
@@ -83,11 +83,11 @@ def test_spectra_are_linear_too_though_their_tables_differ() -> None:
 
 def test_the_ends_are_the_samplers_own(model: lib.Model) -> None:
     for t, x in ((0.0, XA), (1.0, XB)):
-        line = list(lib.between_steps(model, XA, XB, t, "mu", seed=3, size=(40, 56), steps=3))
+        line = list(lib.between_steps(model, XA, XB, t, "mu", seed=3, size=(40, 56), iterations=3))
         own = list(lib.match_steps(model, x, seed=3, size=(40, 56), steps=3))
         assert len(line) == len(own) == 3
         assert torch.allclose(line[-1].image, own[-1].image, atol=1e-3), t
-        line = list(lib.between_steps(model, XA, XB, t, "lambda", seed=3, size=(48, 64), steps=3))
+        line = list(lib.between_steps(model, XA, XB, t, "lambda", seed=3, size=(48, 64), iterations=3))
         own = list(
             diffuse_multipliers(
                 model, settled(model, x[None], 3), gaussian_of(x[None]), lambda k: white_noise(1, 48, 64, 3, k), 3
@@ -106,20 +106,17 @@ def test_lambda_is_blended_and_not_the_images(model: lib.Model) -> None:
     assert torch.allclose(middle, (ends[0] + ends[1]) / 2, atol=1e-5)
 
 
-def test_shapes_and_one_noise_for_the_whole_line(model: lib.Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = sys.modules["lib.interpolate"]  # the function of the same name stands before it in lib
-    monkeypatch.setattr(module, "MATCH_STEPS", 2)
-    monkeypatch.setattr(module, "STEPS", 2)
+def test_shapes_and_one_noise_for_the_whole_line(model: lib.Model) -> None:
     for space in ("mu", "lambda"):
-        line = lib.interpolate(model, XA, XB, steps=2, space=space, seed=1)
+        line = lib.interpolate(model, XA, XB, steps=2, space=space, seed=1, iterations=2)
         assert line.shape == (3, 3, 48, 48)
         assert line.dtype == torch.float32
         assert 0 <= line.min() <= line.max() <= 1
-        assert torch.equal(line, lib.interpolate(model, XA, XB, steps=2, space=space, seed=1))
-    same = lib.interpolate(model, XA, XA, steps=2)
+        assert torch.equal(line, lib.interpolate(model, XA, XB, steps=2, space=space, seed=1, iterations=2))
+    same = lib.interpolate(model, XA, XA, steps=2, iterations=2)
     assert torch.allclose(same[0], same[1], atol=1e-3)
     assert torch.allclose(same[0], same[2], atol=1e-3)
-    records = list(lib.interpolate_steps(model, XA, XB, steps=1))
+    records = list(lib.interpolate_steps(model, XA, XB, steps=1, iterations=2))
     assert [(r.step, r.steps) for r in records] == [(1, 2), (2, 2)]
 
 
@@ -129,6 +126,7 @@ def test_shapes_and_one_noise_for_the_whole_line(model: lib.Model, monkeypatch: 
         ({"space": "nu"}, "no space 'nu'; known are mu, lambda"),
         ({"steps": 0}, "steps is 0"),
         ({"steps": 1.5}, "steps is 1.5"),
+        ({"iterations": 0}, "iterations is 0"),
         ({"seed": -1}, "seed is -1"),
         ({"xa": XA[:, :20]}, "xa is"),
         ({"xb": XB * 255}, "xb has pixels"),
@@ -148,7 +146,7 @@ def test_t_runs_from_0_to_1(model: lib.Model, t: float) -> None:
         next(lib.between_steps(model, XA, XB, t))
 
 
-def test_a_point_of_the_line_takes_at_least_one_step(model: lib.Model) -> None:
+def test_a_point_of_the_line_takes_at_least_one_iteration(model: lib.Model) -> None:
     for space in ("mu", "lambda"):
-        with pytest.raises(lib.TextureError, match="steps is 0"):
-            next(lib.between_steps(model, XA, XB, 0.5, space, steps=0))
+        with pytest.raises(lib.TextureError, match="iterations is 0"):
+            next(lib.between_steps(model, XA, XB, 0.5, space, iterations=0))
