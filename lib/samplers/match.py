@@ -19,7 +19,7 @@ from torch import Tensor
 
 from lib.images import check_image
 from lib.model import Model
-from lib.samplers.lbfgs import minimise
+from lib.samplers.descend import descend
 from lib.samplers.step import APART, Step, checked_count, checked_size, last, white_noise
 from lib.statistics.gaussian import GaussianTexture, smooth_autocovariance
 from lib.statistics.quadratic import opponent, periodic_component
@@ -28,7 +28,6 @@ STEPS = 45
 LAG = 32  # pixels; the starting texture's autocovariance is cut off here
 FLOOR = 0.01  # of a statistic's size, added to its spread: nothing need match better than that
 POWER = 0.25  # of S, between w and x
-OUTSIDE = 5.0  # mismatch that a pixel outside [0,1] costs, per unit squared: it calls back what clipping cannot
 
 
 @dataclass(frozen=True)
@@ -97,29 +96,11 @@ def match_targets(
     It is the mismatch of the image that is shown, pixels in [0,1], and some more for pixels that would lie outside.
     The search goes through w in x = m + S^power w: pixels for 0, z for 1/2.
     """
-    height, width = noise.shape[-2:]
-    of = spectral(targets.gaussian, height, width)
+    of = spectral(targets.gaussian, *noise.shape[-2:])
     filtered, size = of(power), targets.gaussian.variance ** (0.5 - power)  # so that w is of order one
     mean = targets.gaussian.mean.float()[:, :, None, None]
-
-    def image(w: Tensor) -> Tensor:
-        return mean + size * filtered(w.view(1, 3, height, width))
-
-    def objective(w: Tensor) -> tuple[Tensor, Tensor]:
-        w = w.detach().requires_grad_()
-        with torch.enable_grad():
-            x = image(w)
-            shown = x.clamp(0, 1)
-            value = mismatch(model, targets, shown) + OUTSIDE * (x - shown).square().mean((1, 2, 3))
-            (gradient,) = torch.autograd.grad(value.sum(), w)
-        return value.detach(), gradient
-
-    # one search an image: in a batch, rounding would depend on how many there are
-    starts = [of(0.5 - power)(z[None]).flatten(1) / size for z in noise]
-    searches = [minimise(objective, start, steps) for start in starts]
-    for step, found in enumerate(zip(*searches, strict=True), 1):
-        images = torch.cat([image(w).clamp(0, 1) for w, _ in found])
-        yield Step(images, torch.cat([value for _, value in found]).mean().item(), step, steps)
+    starts = torch.cat([of(0.5 - power)(z[None]) for z in noise]) / size
+    return descend(lambda x: mismatch(model, targets, x), starts, steps, lambda w: mean + size * filtered(w))
 
 
 def mismatch(model: Model, targets: Targets, x: Tensor) -> Tensor:
