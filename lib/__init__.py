@@ -5,6 +5,7 @@
     lib.match(model, x0, n=4)                            statistics matching
     lib.diffuse(model, x0, n=4)                          diffusion sampling
     lib.interpolate(model, x0, lib.exemplar("grass"))    Eq. 5
+    lib.synthesize(x0, "gatys")                          any model of the field; lib.MODELS names them
     lib.explorer(model)                                  the line between two textures, in a notebook
 """
 
@@ -17,6 +18,7 @@ from lib.errors import TextureError
 from lib.images import EXEMPLARS, exemplar, read_image, save_image
 from lib.interpolate import between_steps, interpolate, interpolate_steps
 from lib.model import Model
+from lib.models import MODELS, synthesize, synthesize_steps
 from lib.samplers.denoise import denoise
 from lib.samplers.diffuse import diffuse, diffuse_steps
 from lib.samplers.match import match, match_steps
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EXEMPLARS",
+    "MODELS",
     "Model",
     "Step",
     "TextureError",
@@ -44,6 +47,8 @@ __all__ = [
     "match_steps",
     "read_image",
     "save_image",
+    "synthesize",
+    "synthesize_steps",
 ]
 
 

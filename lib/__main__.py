@@ -13,7 +13,7 @@ COMMANDS = {
     "filter": ("lib.dataset.cli:filter", "photographs -> homogeneous patches"),
     "train": ("lib.training.cli:train", "patches -> a model"),
     "bench": ("lib.training.bench:bench", "how fast a training step is on this machine"),
-    "synthesize": ("lib.samplers.cli:synthesize", "an image -> more of its texture"),
+    "synthesize": ("lib.models.cli:synthesize", "an image -> more of its texture"),
 }
 
 
@@ -49,6 +49,15 @@ def _function(name: str) -> Callable[..., Any]:
         ) from error
 
 
+def _sizes(arguments: Sequence[str]) -> list[str]:
+    """`--size 192 256` as one argument: the options of click have a fixed number of values."""
+    joined = list(arguments)
+    for i, word in enumerate(joined):
+        if word == "--size" and all(value.isdecimal() for value in joined[i + 1 : i + 3]) and len(joined) > i + 2:
+            joined[i + 1 : i + 3] = [" ".join(joined[i + 1 : i + 3])]
+    return joined
+
+
 def _call(function: Callable[..., Any], name: str, arguments: Sequence[str]) -> int:
     """Parse the arguments by the function's signature and call it; an int it returns is the exit code."""
     import typer
@@ -57,7 +66,7 @@ def _call(function: Callable[..., Any], name: str, arguments: Sequence[str]) -> 
     app.command()(function)
     command = typer.main.get_command(app)
     try:
-        result = command.main(args=list(arguments), prog_name=f"python -m lib {name}", standalone_mode=False)
+        result = command.main(args=_sizes(arguments), prog_name=f"python -m lib {name}", standalone_mode=False)
     except Exception as error:
         # typer carries its own copy of click in newer releases: a usage error is known by its method
         if not hasattr(error, "format_message"):

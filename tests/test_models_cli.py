@@ -11,7 +11,7 @@ import torch
 import lib
 from lib.__main__ import main
 from lib.model import Model
-from lib.samplers import cli
+from lib.models import cli
 from lib.training.checkpoint import save
 
 
@@ -23,24 +23,27 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A picture in an empty folder that is the current one; samplers of three steps."""
+    """A picture in an empty folder that is the current one."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli, "match_steps", lambda *a, **k: lib.match_steps(*a, **k, steps=3))
-    monkeypatch.setattr(cli, "diffuse_steps", lambda *a, **k: lib.diffuse_steps(*a, **k, steps=3))
     return lib.save_image(lib.exemplar("grass")[:, :40, :48], tmp_path / "lawn.png")
 
 
+def quick(checkpoint: Path) -> list[str]:
+    return ["--set", f"checkpoint={checkpoint}", "--set", "iterations=3"]
+
+
 def test_it_writes_more_of_a_texture(photo: Path, checkpoint: Path, capsys: pytest.CaptureFixture) -> None:
-    assert main(["synthesize", str(photo), "--model", str(checkpoint)]) == 0
-    assert capsys.readouterr().out == "lawn-match.png\n"
-    written = lib.read_image("lawn-match.png")
+    assert main(["synthesize", str(photo), *quick(checkpoint)]) == 0
+    assert capsys.readouterr().out == "lawn-matching.png\n"
+    written = lib.read_image("lawn-matching.png")
     wanted = lib.match_steps(lib.load(checkpoint), lib.read_image(photo), steps=3)
     assert torch.allclose(written, list(wanted)[-1].image[0], atol=0.6 / 255)
 
 
 def test_several_of_a_size_by_diffusion(photo: Path, checkpoint: Path) -> None:
-    options = ["--method", "diffuse", "--n", "2", "--size", "32x45", "--out", "more.jpg", "--tileable"]
-    assert main(["synthesize", str(photo), "--model", str(checkpoint), *options]) == 0
+    options = ["--model", "diffusion", "--n", "2", "--size", "32", "45", "--out", "more.jpg", "--tileable"]
+    own = ["--set", "levels=3", "--set", f"checkpoint={checkpoint}"]
+    assert main(["synthesize", str(photo), *options, *own]) == 0
     assert sorted(p.name for p in Path().iterdir()) == ["lawn.png", "more-1.jpg", "more-2.jpg"]
     one, two = (lib.read_image(f"more-{i}.jpg") for i in (1, 2))
     assert one.shape == two.shape == (3, 32, 45)
@@ -56,15 +59,19 @@ def test_large_photographs_are_brought_to_the_scale_of_textures() -> None:
     ("options", "said"),
     [
         (["--size", "20"], "size 20"),
-        (["--size", "64x"], "HEIGHTxWIDTH"),
-        (["--size", "big"], "HEIGHTxWIDTH"),
+        (["--size", "64x"], "HEIGHT WIDTH"),
+        (["--size", "big"], "HEIGHT WIDTH"),
+        (["--size", "64", "20"], "size (64, 20)"),
         (["--out", "lawn"], "end it in .png"),
         (["--out", "lawn.txt"], "end it in .png"),
         (["--out", "nowhere/lawn.png"], "no folder nowhere"),
-        (["--method", "guess"], "'match', 'diffuse'"),
+        (["--model", "guess"], "no model 'guess'; known are "),
+        (["--set", "brightness=2"], "matching has no setting 'brightness'; known are checkpoint, iterations"),
+        (["--set", "iterations"], "write --set NAME=VALUE"),
+        (["--set", "iterations=many"], "iterations"),
         (["--n", "0"], "--n"),
         (["--seed", "-1"], "--seed"),
-        (["--model", "huge"], "no model 'huge'"),
+        (["--set", "checkpoint=huge"], "no model 'huge'"),
         (["--colour"], "--tileable"),
     ],
     ids=" ".join,
@@ -82,12 +89,12 @@ def test_a_disk_that_is_full_is_told_in_one_line(
     photo: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     def full(*_: object, **__: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device", "lawn-match.png")
+        raise OSError(errno.ENOSPC, "No space left on device", "lawn-matching.png")
 
     monkeypatch.setattr(cli, "save_image", full)
-    assert main(["synthesize", str(photo), "--model", str(checkpoint)]) == 1
+    assert main(["synthesize", str(photo), *quick(checkpoint)]) == 1
     said = capsys.readouterr().err.strip().split("\n")[-1]
-    assert said.startswith("error: lawn-match.png: No space left on device;")
+    assert said.startswith("error: lawn-matching.png: No space left on device;")
 
 
 def test_a_photograph_that_is_not_there(photo: Path, capsys: pytest.CaptureFixture) -> None:
@@ -108,11 +115,11 @@ def test_an_interruption_leaves_nothing_half_written(
         raise KeyboardInterrupt
 
     if when == "computing":
-        monkeypatch.setattr(cli, "match_steps", interrupted)
+        monkeypatch.setattr(cli, "synthesize_steps", interrupted)
     else:
         monkeypatch.setattr("PIL.Image.Image.save", torn)
     with pytest.raises(SystemExit) as exit_:
-        main(["synthesize", str(photo), "--model", str(checkpoint)])
+        main(["synthesize", str(photo), *quick(checkpoint)])
     assert exit_.value.code == 130
     assert capsys.readouterr().err.endswith("error: interrupted; nothing more was written\n")
     assert [p.name for p in Path().iterdir()] == ["lawn.png"]

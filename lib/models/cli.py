@@ -1,12 +1,12 @@
 """`python -m lib synthesize`: from a picture of a texture to more of it."""
 
+import ast
 import os
 import re
 import sys
 from collections.abc import Iterator
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -15,51 +15,53 @@ from torch import Tensor
 
 from lib.errors import TextureError
 from lib.images import at_texture_scale, read_image, save_image
-from lib.samplers.diffuse import diffuse_steps
-from lib.samplers.match import match_steps
+from lib.models import MODELS, synthesize_steps
 from lib.samplers.step import Step, checked_size
-from lib.training.checkpoint import load
 
 RESULT = 256  # pixels a side, at most, unless --size says otherwise
 
 
-class Method(StrEnum):
-    """How an image is drawn: min |f(x) - f(x0)|^2, or the density by diffusion."""
-
-    match = "match"
-    diffuse = "diffuse"
-
-
 def synthesize(
     photo: Annotated[Path, typer.Argument(help="A picture of a texture, PNG or JPEG.")],
-    out: Annotated[Path | None, typer.Option(help="Where to write; default: PHOTO-match.png, here.")] = None,
-    method: Annotated[Method, typer.Option(help="Statistics matching or diffusion sampling.")] = Method.match,
+    out: Annotated[Path | None, typer.Option(help="Where to write; default: PHOTO-MODEL.png, here.")] = None,
+    model: Annotated[str, typer.Option(help=f"One of {', '.join(MODELS)}.")] = "matching",
     n: Annotated[int, typer.Option(min=1, help="How many; they are written as NAME-1.png, NAME-2.png, ...")] = 1,
     size: Annotated[
         str,
-        typer.Option(help="Pixels a side, or HEIGHTxWIDTH; default: the picture's own, at most 256.", metavar="SIZE"),
+        typer.Option(help="Pixels a side, or HEIGHT WIDTH; default: the picture's own, at most 256.", metavar="SIZE"),
     ] = "",
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same images.")] = 0,
     tileable: Annotated[bool, typer.Option("--tileable", help="Opposite edges meet.")] = False,
-    model: Annotated[str, typer.Option(help="A shipped model's name, or a checkpoint.")] = "default",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A setting of the model's own; may be repeated.", metavar="NAME=VALUE"),
+    ] = None,
 ) -> None:
-    """Make more of a texture. Files appear whole at the end, or not at all."""
-    paths = outputs(out or Path(f"{photo.stem}-{method}.png"), n)
+    """Make more of a texture, by any model. Files appear whole at the end, or not at all."""
+    paths = outputs(out or Path(f"{photo.stem}-{model}.png"), n)
     x0 = reduced(read_image(photo))
     height, width = checked_size(parsed(size), x0) if size else (min(side, RESULT) for side in x0.shape[-2:])
-    shape, learned = (height, width), load(model)
-    if method is Method.match:
-        steps = match_steps(learned, x0, n, shape, seed, tileable)
-    else:
-        steps = diffuse_steps(learned, x0, n, shape, seed, tileable=tileable)
+    own = dict(setting(text) for text in settings or [])
+    steps = synthesize_steps(x0, model, n, (height, width), seed, tileable, **own)
     try:
-        images = followed(steps, method.value)
+        images = followed(steps, model)
         for image, path in zip(images, paths, strict=True):
             save_image(image, path)
             print(path)
     except KeyboardInterrupt:
         print("error: interrupted; nothing more was written", file=sys.stderr)
         raise SystemExit(130) from None
+
+
+def setting(text: str) -> tuple[str, Any]:
+    """`name=value` with a number, a boolean, None or a word for value."""
+    name, given, value = text.partition("=")
+    if not (given and name.isidentifier()):
+        raise TextureError(f"--set {text} is no setting; write --set NAME=VALUE, such as --set iterations=50")
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, value
 
 
 def outputs(out: Path, n: int) -> list[Path]:
@@ -74,10 +76,10 @@ def outputs(out: Path, n: int) -> list[Path]:
 
 
 def parsed(size: str) -> int | tuple[int, int]:
-    """`256` or `192x256` (height x width) as `match` takes it."""
-    found = re.fullmatch(r"(\d{1,6})(?:x(\d{1,6}))?", size.strip())
+    """`256`, `192x256` or `192 256` (height, width) as `match` takes it."""
+    found = re.fullmatch(r"(\d{1,6})(?:[x ](\d{1,6}))?", size.strip())
     if not found:
-        raise TextureError(f"--size {size} is neither a number of pixels nor HEIGHTxWIDTH, such as 192x256")
+        raise TextureError(f"--size {size} is neither a number of pixels nor HEIGHT WIDTH, such as 192 256")
     return int(found[1]) if found[2] is None else (int(found[1]), int(found[2]))
 
 

@@ -1,0 +1,103 @@
+"""Every texture model of the field under one name each, and one door to all of them.
+
+    lib.MODELS["gatys"]                               what it measures, how it draws, which settings it has
+    lib.synthesize(x0, "gatys", n=2, iterations=50)   more of the texture of x0
+
+A model is a choice of statistics and a way to draw an image that has them: one that satisfies f(x) = f(x0) (the
+microcanonical ensemble) or one from the density of largest entropy with E f(x) = f(x0) (the macrocanonical one). The
+next model is a file beside this one, which ends in a generator of records, and a row in the table below.
+"""
+
+import importlib
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from torch import Tensor
+
+from lib.errors import TextureError
+from lib.samplers.step import Step, last
+
+COMMON = ("x0", "n", "size", "seed", "tileable")
+
+
+@dataclass(frozen=True)
+class TextureModel:
+    """One row of the table: the generator stands in `where` ("module:function"), imported when it is first called."""
+
+    title: str
+    year: int
+    statistics: str
+    chosen: str
+    sampler: str
+    where: str
+
+    @property
+    def steps(self) -> Callable[..., Iterator[Step]]:
+        """(x0 [3,H,W], n, size, seed, tileable, and settings of its own) -> one record a step."""
+        module, function = self.where.split(":")
+        try:
+            found: Callable[..., Iterator[Step]] = getattr(importlib.import_module(module), function)
+        except ModuleNotFoundError as error:
+            raise TextureError(f"{self.title} needs the package {error.name}; ./run_all.sh installs it") from error
+        return found
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Its own settings and what they are unless given."""
+        parameters = inspect.signature(self.steps).parameters
+        return {name: p.default for name, p in parameters.items() if name not in COMMON}
+
+
+MODELS: Mapping[str, TextureModel] = MappingProxyType({
+    "matching": TextureModel(
+        "Zhao & Simoncelli, statistics matching", 2025,
+        "512, of waves and a network", "learned from textures, by denoising", "match",
+        "lib.models.learned:matching_steps",
+    ),
+    "diffusion": TextureModel(
+        "Zhao & Simoncelli, diffusion", 2025,
+        "512, of waves and a network", "learned from textures, by denoising", "diffuse",
+        "lib.models.learned:diffusion_steps",
+    ),
+})  # fmt: skip
+
+
+def synthesize_steps(
+    x0: Tensor,
+    model: str = "gaussian",
+    n: int = 1,
+    size: int | tuple[int, int] | None = None,
+    seed: int = 0,
+    tileable: bool = False,
+    **settings: Any,
+) -> Iterator[Step]:
+    """`synthesize`, one record a step; arguments as there."""
+    if model not in MODELS:
+        raise TextureError(f"no model {model!r}; known are {', '.join(MODELS)}")
+    known = MODELS[model].settings
+    for name in settings:
+        if name not in known:
+            raise TextureError(f"{model} has no setting {name!r}; known are {', '.join(known) or 'none'}")
+    return MODELS[model].steps(x0, n, size, seed, tileable, **settings)
+
+
+def synthesize(
+    x0: Tensor,
+    model: str = "gaussian",
+    n: int = 1,
+    size: int | tuple[int, int] | None = None,
+    seed: int = 0,
+    tileable: bool = False,
+    **settings: Any,
+) -> Tensor:
+    """n new textures [n,3,H,W] like x0 ([3,H,W] in [0,1]), by any model of `MODELS`.
+
+    `size` is (height, width), one number for both, or None for x0's own. Sample i depends on (seed, i) alone.
+    `tileable` makes opposite edges meet. `settings` are the model's own: `MODELS[model].settings`.
+
+    Raises TextureError for a model or setting that there is not, naming those that there are, and as `match` does.
+    """
+    return last(synthesize_steps(x0, model, n, size, seed, tileable, **settings))

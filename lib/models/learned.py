@@ -1,0 +1,39 @@
+"""The learned model in the field's frame: Zhao & Simoncelli's statistics, drawn from in their two ways.
+
+`lib.match` and `lib.diffuse` take a model that is loaded; here it is a setting, a checkpoint's name or path.
+"""
+
+from collections.abc import Iterator
+
+from torch import Tensor
+
+from lib.samplers.diffuse import diffuse_steps
+from lib.samplers.match import STEPS, match_steps
+from lib.samplers.step import Step
+from lib.training.checkpoint import load
+
+
+def matching_steps(
+    x0: Tensor,
+    n: int = 1,
+    size: int | tuple[int, int] | None = None,
+    seed: int = 0,
+    tileable: bool = False,
+    checkpoint: str = "default",
+    iterations: int = STEPS,
+) -> Iterator[Step]:
+    """min |f(x) - f(x0)|^2: see `lib.samplers.match`."""
+    yield from match_steps(load(checkpoint), x0, n, size, seed, tileable, iterations)
+
+
+def diffusion_steps(
+    x0: Tensor,
+    n: int = 1,
+    size: int | tuple[int, int] | None = None,
+    seed: int = 0,
+    tileable: bool = False,
+    checkpoint: str = "default",
+    levels: int | None = None,
+) -> Iterator[Step]:
+    """exp[-N lambda(x0, sigma).f(y)] / Z as sigma falls through `levels` noise levels: see `lib.samplers.diffuse`."""
+    yield from diffuse_steps(load(checkpoint), x0, n, size, seed, levels, tileable)
