@@ -6,7 +6,6 @@ from typing import Any
 import torch
 
 from lib.model import Model
-from lib.training.checkpoint import digest, shipped_weights
 
 
 def write_card(model: Model, recipe: dict[str, Any], data_card: str = "") -> str:
@@ -20,8 +19,7 @@ def write_card(model: Model, recipe: dict[str, Any], data_card: str = "") -> str
         "",
         f"Statistics f ({model.dim}: {architecture.known} built in, {model.dim - architecture.known} learned) and "
         f"multipliers lambda of a maximum-entropy model of visual textures (Zhao & Simoncelli, Eq. 1-4).",
-        f"{f:,} parameters in f_theta, {phi:,} in lambda_phi; weights in float16, sha256",
-        f"`{digest(shipped_weights(model))}`.",
+        f"{f:,} parameters in f_theta, {phi:,} in lambda_phi; weights in float16.",
         "",
         "For making, denoising and comparing images of *textures*: homogeneous surfaces. Not for scenes or objects.",
         "",

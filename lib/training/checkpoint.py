@@ -25,8 +25,11 @@ FORMAT = "textures-1"
 
 
 def save(model: Model, path: Path, card: str, recipe: dict[str, Any]) -> Path:
-    """Write `path` (.safetensors) and its card (.md), each whole or not at all; returns the path."""
-    weights = shipped_weights(model)
+    """Write `path` (.safetensors) and its card (.md), each whole or not at all; returns the path.
+
+    The card's last line is the file's sha256, to be compared with what `sha256sum` says.
+    """
+    weights = {k: v.detach().cpu().to(torch.float16).contiguous() for k, v in model.state_dict().items()}
     header = {
         "format": FORMAT,
         "architecture": json.dumps(asdict(model.architecture)),
@@ -34,13 +37,9 @@ def save(model: Model, path: Path, card: str, recipe: dict[str, Any]) -> Path:
         "sha256": digest(weights),
     }
     write_whole(path, lambda draft: save_file(weights, draft, metadata=header))
+    card += f"\nsha256 of `{path.name}`: `{hashlib.sha256(path.read_bytes()).hexdigest()}`\n"
     write_whole(path.with_suffix(".md"), lambda draft: draft.write_text(card, encoding="utf-8"))
     return path
-
-
-def shipped_weights(model: Model) -> dict[str, Tensor]:
-    """A model's parameters and buffers as a checkpoint holds them, in float16."""
-    return {k: v.detach().cpu().to(torch.float16).contiguous() for k, v in model.state_dict().items()}
 
 
 def load(name_or_path: str | Path = "default") -> Model:
