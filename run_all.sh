@@ -93,7 +93,9 @@ if [[ $test ]]; then
     "$python" tests/browser.py || status=1
     "$python" -m ruff check . || status=1
     "$python" -m mypy || status=1
-    "$python" -m pytest ${rest[@]+"${rest[@]}"} || status=1
+    # one thread a process: several that share two cores wait for each other
+    OMP_NUM_THREADS=1 "$python" -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup \
+        ${rest[@]+"${rest[@]}"} || status=1
     exit $status
 fi
 [[ $lab ]] && exec "$python" -m lib run --lab ${rest[@]+"${rest[@]}"}

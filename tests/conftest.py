@@ -1,4 +1,4 @@
-"""What all tests share: the order (slow end-to-end tests last), and a small series of notebooks to run."""
+"""What all tests share: the order, a small series of notebooks to run, and a newcomer who runs the real one."""
 
 import contextlib
 import json
@@ -19,8 +19,14 @@ from playwright.sync_api import Browser
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The newcomer's tests share one long run: at the end, or beside all others where there are several processes."""
+    parallel = config.getoption("numprocesses", None) or os.environ.get("PYTEST_XDIST_WORKER")
+    items.sort(key=lambda item: bool(item.get_closest_marker("last")) != bool(parallel))
+    for item in items:
+        if item.get_closest_marker("last"):
+            item.add_marker(pytest.mark.xdist_group("newcomer"))
 
 
 def write_notebook(path: Path, cells: Sequence[str], figures: Sequence[str] = ()) -> None:
@@ -109,7 +115,7 @@ class Newcomer:
     @property
     def environment(self) -> dict[str, str]:
         """PATH, and how packages are reached from here; a home that is not there."""
-        kept = ("PIP_", "SSL_", "REQUESTS_", "HTTP", "NO_PROXY")
+        kept = ("PIP_", "SSL_", "REQUESTS_", "HTTP", "NO_PROXY", "OMP_")
         ours = {k: v for k, v in os.environ.items() if k.upper().startswith(kept)}
         return ours | {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "COLUMNS": "200", "NO_COLOR": "1"}
 
