@@ -77,7 +77,7 @@ def resolve(profile: str, data: Path | None, device: str, out: Path | None, fres
     if profile not in PROFILES:
         raise TextureError(f"unknown profile {profile!r}; known are {', '.join(PROFILES)}")
     if data is not None and not data.exists():
-        raise TextureError(f"--data {data} does not exist")
+        raise TextureError(f"--data {data} does not exist; check the path")
     if profile == "paper" and data is None:
         raise TextureError("the paper profile trains on your images: name their folder with --data DIR")
     return Settings(

@@ -38,7 +38,7 @@ def mathml(tex: str, block: bool = False) -> str:
     for pattern, replacement in _REWRITES:
         source = re.sub(pattern, replacement, source)
     if source.replace(r"\{", "").count("{") != source.replace(r"\}", "").count("}"):
-        raise TextureError(f"the formula {tex.strip()!r} has a brace without its partner")
+        raise TextureError(f"the formula {tex.strip()!r} has a brace without its partner; close it")
     try:
         drawn = convert(source.strip(), display="block" if block else "inline")
     except Exception as error:

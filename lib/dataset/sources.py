@@ -96,7 +96,7 @@ def find_tasks(sources: list[Path]) -> list[Task]:
         tars = [path for path in paths if _is_tar(path.name)]
         files = [path.relative_to(source).as_posix() for path in paths if path.suffix.lower() in PICTURES]
         if not tars and not files:
-            raise TextureError(f"{source} holds no images and no tars ({' '.join(PICTURES + TARS)})")
+            raise TextureError(f"{source} holds no images and no tars ({' '.join(PICTURES + TARS)}); name another")
         tasks += [Task(path) for path in tars]
         tasks += [
             Task(source, tuple(files[i : i + FILES_A_TASK])) for i in range(0, len(files), FILES_A_TASK)

@@ -79,7 +79,7 @@ def load_shards(folder: Path, size: int) -> tuple[Groups, Groups]:
         for patches in (open_patches(folder, split) for split in ("train", "validation"))
     )
     if not train or min(train[0].shape[:2]) < size:
-        raise TextureError(f"{folder} holds no training patches of at least {size} pixels")
+        raise TextureError(f"{folder} holds no training patches of at least {size} pixels; name another, or train smaller")
     return {"patches": train}, ({"patches": held} if held else {})
 
 
@@ -99,7 +99,7 @@ def load_folder(folder: Path, smallest: int) -> tuple[Groups, Groups]:
         digest = hashlib.sha256(str(name.name).encode()).digest()[0]
         (held if digest < 16 else train).setdefault(str(name.parent), []).append(image)
     if not train:
-        raise TextureError(f"no images of at least {smallest} pixels under {folder}")
+        raise TextureError(f"no images of at least {smallest} pixels under {folder}; name a folder that has some")
     return train, held
 
 
