@@ -77,7 +77,8 @@ class Explorer(widgets.VBox):
         for (a, b, space), images in (strips or {}).items():
             known = {a, b} <= set(EXEMPLARS) and space in dict(SPACES).values()
             if not known or images.ndim != 4 or len(images) < 2:
-                raise TextureError(f"strip {(a, b, space)} is no line of images; its key is (exemplar, exemplar, 'mu' or 'lambda')")
+                key = (a, b, space)
+                raise TextureError(f"strip {key} is no line of images; a key is two exemplars and 'mu' or 'lambda'")
             at = torch.linspace(0, 1, len(images)).tolist()
             strip = Strip(a, b, space, 0, images.shape[-1])
             self.strips[strip] = {t: Frame(t, image[None]) for t, image in zip(at, images, strict=True)}

@@ -119,7 +119,8 @@ def find(folder: Path) -> list[Notebook]:
     for notebook in notebooks:
         for figure in notebook.figures:
             if owner.setdefault(figure, notebook.stem) != notebook.stem:
-                raise TextureError(f"figure {figure!r} is declared by {owner[figure]} and by {notebook.stem}; rename one")
+                both = f"{owner[figure]} and {notebook.stem}"
+                raise TextureError(f"figure {figure!r} is declared by {both}; rename one")
     return notebooks
 
 

@@ -79,7 +79,7 @@ def load_shards(folder: Path, size: int) -> tuple[Groups, Groups]:
         for patches in (open_patches(folder, split) for split in ("train", "validation"))
     )
     if not train or min(train[0].shape[:2]) < size:
-        raise TextureError(f"{folder} holds no training patches of at least {size} pixels; name another, or train smaller")
+        raise TextureError(f"{folder} holds no training patches of at least {size} pixels; train smaller")
     return {"patches": train}, ({"patches": held} if held else {})
 
 
