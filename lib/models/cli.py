@@ -93,9 +93,10 @@ def reduced(x0: Tensor) -> Tensor:
 
 def followed(steps: Iterator[Step], what: str) -> Tensor:
     """Run a sampler with a bar and the time left; returns its last image [n,3,H,W]."""
+    record = next(steps)  # what is wrong with a setting is told now, before there is a bar
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(what, total=None)
+        task = progress.add_task(what, completed=record.step, total=record.steps)
         for record in steps:
-            progress.update(task, completed=record.step, total=record.steps)
+            progress.update(task, completed=record.step)
     return record.image
