@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lib.samplers.diffuse import diffuse_steps
 from lib.samplers.match import STEPS, match_steps
-from lib.samplers.step import Step
+from lib.samplers.step import Step, checked_count
 from lib.training.checkpoint import load
 
 
@@ -23,6 +23,7 @@ def matching_steps(
     iterations: int = STEPS,
 ) -> Iterator[Step]:
     """min |f(x) - f(x0)|^2: see `lib.samplers.match`."""
+    checked_count("iterations", iterations)
     yield from match_steps(load(checkpoint), x0, n, size, seed, tileable, iterations)
 
 
@@ -36,4 +37,6 @@ def diffusion_steps(
     levels: int | None = None,
 ) -> Iterator[Step]:
     """exp[-N lambda(x0, sigma).f(y)] / Z as sigma falls through `levels` noise levels: see `lib.samplers.diffuse`."""
+    if levels is not None:
+        checked_count("levels", levels, 2)
     yield from diffuse_steps(load(checkpoint), x0, n, size, seed, levels, tileable)
