@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 import lib
-from lib.models.gaussian import FADE, fade, gaussian_steps, random_phase_steps, spot, torus
+from lib.models.gaussian import FADE, fade, gaussian_steps, random_phase_steps, spots, starts, torus
 from lib.models.noise import white_noise_steps
 from lib.samplers.step import last
 from lib.statistics.gaussian import GaussianTexture, autocovariance
@@ -61,11 +61,11 @@ def test_samples_have_the_mean_and_autocovariance_of_the_periodic_component(step
     else:
         off = deviations(drawn, expected)
         assert off.abs().max() < 4.5
-        assert off.square().mean() == pytest.approx(1, abs=0.5)
+        assert off.square().mean() < 2  # lags are not independent: few degrees of freedom, so no bound from below
 
 
 @gaussian
-def test_neighbours_are_gaussian_in_spot_noise_and_samples_differ(steps: Callable) -> None:
+def test_pixels_are_gaussian_and_samples_differ(steps: Callable) -> None:
     x = last(steps(X0, n=200, seed=3)).double()
     z = (x - x.mean((0, 2, 3), keepdim=True)) / x.std((0, 2, 3), keepdim=True)
     moments = z[..., ::4, ::4].flatten(1)
@@ -74,14 +74,26 @@ def test_neighbours_are_gaussian_in_spot_noise_and_samples_differ(steps: Callabl
     assert torch.corrcoef(z.flatten(1)).triu(1).abs().max() < 0.75
 
 
-@pytest.mark.parametrize("size", [(40, 36), (33, 50), (96, 80)], ids=str)
+@pytest.mark.parametrize("size", [(40, 36), (40, 50), (96, 80)], ids=str)
 def test_the_spot_is_the_root_of_the_gaussian_textures_spectrum(size: tuple[int, int]) -> None:
-    """The law of ADSN against the closed form, on the exemplar's torus, a smaller and longer, and a larger one."""
-    S = torch.fft.rfft2(spot(X0[None], *size, periodic=False).double())[0]
+    """The law of ADSN against the closed form, on the exemplar's torus and on larger ones."""
+    (S,) = torch.fft.rfft2(spots(X0[None], *size, periodic=False).double())
     spectrum = GaussianTexture.fit(X0[None]).spectrum(*size)[0]
     torch.testing.assert_close(
         torch.einsum("ihw,jhw->hwij", S, S.conj()), spectrum, rtol=1e-3, atol=1e-5 * spectrum.abs().max().item()
     )
+
+
+def test_spots_of_a_smaller_torus_cover_the_exemplar() -> None:
+    """Their spectra's mean is that of the Gaussian textures of the pieces; the pieces leave nothing out."""
+    assert starts(40, 40) == starts(40, 90) == [0]
+    assert starts(40, 32) == [0, 8]
+    assert starts(100, 32) == [0, 23, 45, 68]
+    S = torch.fft.rfft2(spots(X0[None], 32, 36, periodic=False).double())
+    pieces = torch.stack([X0[:, :32], X0[:, 8:]])
+    wanted = GaussianTexture.fit(pieces).spectrum(32, 36).mean(0)
+    drawn = torch.einsum("bihw,bjhw->hwij", S, S.conj()) / 2
+    torch.testing.assert_close(drawn, wanted, rtol=1e-3, atol=1e-5 * wanted.abs().max().item())
 
 
 def test_random_phases_keep_the_modulus_and_the_phase_differences_of_channels() -> None:
@@ -133,26 +145,30 @@ def test_the_window_fades_the_border_alone() -> None:
 
 
 @gaussian
-@pytest.mark.parametrize("tileable", [False, True], ids=["cut", "tileable"])
-def test_larger_textures_have_the_same_autocovariance_at_small_lags(steps: Callable, tileable: bool) -> None:
-    """Against that of the spot, which no fading border may change by more than a twentieth, and of the exemplar."""
-    x = last(steps(X0, n=60, size=(90, 100), seed=2, tileable=tileable))
-    mean, wanted = autocovariance(X0[None])
-    centre = wanted.shape[-2] // 2, wanted.shape[-1] // 2
-    wanted = wanted[0][..., centre[0] - 3 : centre[0] + 4, centre[1] - 3 : centre[1] + 4]
-    fading = 1 - torch.arange(-3, 4).abs().double()[:, None] / 40
-    fading = fading * (1 - torch.arange(-3, 4).abs().double() / 36)  # the exemplar's count of pairs at each lag
-    pairs = (
-        1 - torch.arange(-3, 4).abs().double()[:, None] / 90,
-        1 - torch.arange(-3, 4).abs().double() / 100,
-    )
-    drawn_all = autocovariance(x)[1]
-    middle = drawn_all.shape[-2] // 2, drawn_all.shape[-1] // 2
-    drawn = drawn_all.mean(0)[..., middle[0] - 3 : middle[0] + 4, middle[1] - 3 : middle[1] + 4]
-    drawn = drawn / (pairs[0] * pairs[1])
-    wanted = wanted / fading
-    assert (drawn - wanted).norm() < 0.12 * wanted.norm()
-    assert torch.allclose(x.mean((0, 2, 3)).double(), mean[0], atol=2e-3)
+@pytest.mark.parametrize(
+    ("size", "tileable", "within"),
+    [((90, 100), False, 0.12), ((90, 100), True, 0.12), ((32, 33), True, 0.2)],
+    ids=["cut", "tile", "small tile"],
+)
+def test_other_sizes_have_the_same_autocovariance_at_small_lags(
+    steps: Callable, size: tuple[int, int], tileable: bool, within: float
+) -> None:
+    """Up to 3 pixels, over the pairs of pixels there are.
+
+    A border that fades changes it by some percent; small tiles, each centred by itself, lack the lowest frequencies.
+    """
+    x = last(steps(X0, n=100, size=size, seed=2, tileable=tileable))
+    assert torch.allclose(x.mean((0, 2, 3)), X0.mean((1, 2)), atol=2e-3)
+    drawn, wanted = small_lags(x), small_lags(X0[None])
+    assert (drawn - wanted).norm() < within * wanted.norm()
+
+
+def small_lags(x: Tensor) -> Tensor:
+    """Mean over images of the products of pixels up to 3 apart, per pair of pixels that are in the image: [3,3,7,7]."""
+    table = autocovariance(x)[1].mean(0)
+    height, width = x.shape[-2:]
+    down, right = (1 - torch.arange(-3, 4).abs().double() / side for side in (height, width))
+    return table[..., height - 4 : height + 3, width - 4 : width + 3] / (down[:, None] * right)
 
 
 @each

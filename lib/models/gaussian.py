@@ -12,20 +12,22 @@ keep their phase differences, hence the texture its colours. With s the exemplar
 its number of pixels, ADSN is `GaussianTexture` of the autocovariance, without a matrix root at each frequency.
 
 On the exemplar's own torus the spot is its periodic component (Moisan 2011): the jumps between opposite edges would
-make a cross in the spectrum, and horizontal and vertical streaks in the texture. On a torus of another size it is that
-component, faded out at its border, of the same energy, on a ground of zeros (theirs for larger textures). Where the
-torus is smaller it is wound around it: either way one spectral density, whose lags are as long as the exemplar, is
-sampled at the frequencies of the torus.
+make a cross in the spectrum, and horizontal and vertical streaks in the texture. On a larger torus it is that
+component, faded out at its border, of the same energy, on a ground of zeros (theirs for larger textures), which samples
+its spectrum at more frequencies. A table of lags under a shorter window would lose what repeats over long distances, as
+a weave does.
 
-Departures: the window that fades is a cosine; the spot is centred again under it, so that the mean stays exact; smaller
-tori; and where an exemplar is too small and no tile is asked for, the torus is larger than the texture by a spot, so
-that nothing wraps around it: the texture is a piece of an infinite one.
+Departures: the window that fades is a cosine, and the spot is centred again under it, so that the mean stays exact.
+Where the exemplar is too small and no tile is asked for, the torus is larger than the texture by a spot, so that
+nothing wraps around it: the texture is a piece of an infinite one. On a torus smaller than the exemplar there are
+several spots, as many faded pieces as cover it, each with a noise of its own; the autocovariance is the mean of theirs.
 """
 
 import math
 from collections.abc import Iterator
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from lib.images import check_image
@@ -64,7 +66,8 @@ def random_phase_steps(
 ) -> Iterator[Step]:
     """Random phase noise: n textures [n,3,H,W] with the moduli of the transform of x0 [3,H,W] and random phases.
 
-    Arguments, clipping and errors as of `gaussian_steps`, whose phases it shares where seeds are the same.
+    Arguments, clipping and errors as of `gaussian_steps`, whose phases it shares where seeds are the same. The moduli
+    are exact on the torus of one spot, before clipping and cutting.
     """
     yield from _steps(x0, n, size, seed, tileable, periodic, random_phase=True)
 
@@ -82,11 +85,12 @@ def _steps(
     checked_count("n", n), checked_count("seed", seed, 0)
     height, width = checked_size(size, x0)
     shape = torus(height, width, x0, tileable)
-    noise = white_noise(n, *shape, seed)[:, :1]  # one for the three channels
-    W = torch.fft.rfft2(noise)
-    if random_phase:
-        W = math.sqrt(noise[0].numel()) * torch.sgn(W)
-    x = x0.mean((2, 3))[..., None, None] + torch.fft.irfft2(torch.fft.rfft2(spot(x0, *shape, periodic)) * W, s=shape)
+    pieces = spots(x0, *shape, periodic)
+    X = torch.zeros((), dtype=torch.complex64)
+    for j, S in enumerate(torch.fft.rfft2(pieces)):
+        W = torch.fft.rfft2(white_noise(n, *shape, seed, stream=j)[:, :1])  # one noise for the three channels
+        X = X + S * (math.sqrt(shape[0] * shape[1]) * torch.sgn(W) if random_phase else W)
+    x = x0.mean((2, 3))[..., None, None] + torch.fft.irfft2(X, s=shape) / math.sqrt(len(pieces))
     yield Step(x[..., :height, :width].clamp(0, 1), 0.0, 1, 1)
 
 
@@ -104,31 +108,31 @@ def torus(height: int, width: int, x0: Tensor, tileable: bool) -> tuple[int, int
     )
 
 
-def spot(x0: Tensor, height: int, width: int, periodic: bool = True) -> Tensor:
-    """The spot s [1,3,height,width] of x0 [1,3,H,W]: its circular autocorrelation is the texture's autocovariance.
+def spots(x0: Tensor, height: int, width: int, periodic: bool = True) -> Tensor:
+    """The spots s [J,3,height,width] of x0 [1,3,H,W]: their mean circular autocorrelation is the autocovariance.
 
-    Each channel sums to zero. Where a side of the torus is not x0's, s fades out along it.
+    One spot, unless the torus is smaller than x0. Every channel of each sums to zero.
     """
-    u, window = x0, torch.ones_like(x0[0, 0])
-    if periodic:
-        u = periodic_component(x0)
-        if height != x0.shape[-2]:
-            window = window * fade(x0.shape[-2]).to(x0)[:, None]
-        if width != x0.shape[-1]:
-            window = window * fade(x0.shape[-1]).to(x0)
-    mean = (window * u).sum((2, 3), keepdim=True) / window.sum()
-    return wound(wound(window * (u - mean) / window.norm(), height, -2), width, -1)
+    u = periodic_component(x0) if periodic else x0
+    sides = tuple(zip(x0.shape[-2:], (height, width), strict=True))
+    h, w = (min(own, side) for own, side in sides)
+    rows, columns = (
+        fade(min(own, side)) if periodic and own != side else torch.ones(min(own, side)) for own, side in sides
+    )
+    window = (rows[:, None] * columns).to(x0)
+    tops, lefts = (starts(own, side) for own, side in sides)
+    pieces = torch.cat([u[..., top : top + h, left : left + w] for top in tops for left in lefts])
+    mean = (window * pieces).sum((2, 3), keepdim=True) / window.sum()
+    return F.pad(window * (pieces - mean) / window.norm(), (0, width - w, 0, height - h))
+
+
+def starts(own: int, side: int) -> list[int]:
+    """Where pieces of `side` pixels begin, as many as cover `own` pixels at equal steps; 0 alone if one does."""
+    pieces = -(-own // side)
+    return [round(k * (own - side) / max(pieces - 1, 1)) for k in range(pieces)]
 
 
 def fade(length: int) -> Tensor:
     """Tukey's window [length]: 1, but for half a cosine over the share FADE at both ends."""
     k = torch.arange(length) + 0.5
     return torch.sin(math.pi / 2 * (torch.minimum(k, length - k) / (FADE * length)).clamp(max=1)).square()
-
-
-def wound(s: Tensor, length: int, axis: int) -> Tensor:
-    """s around a circle of `length` pixels along an axis: zeros fill what is longer, what is shorter adds up."""
-    places = torch.arange(s.shape[axis], device=s.device) % length
-    shape = list(s.shape)
-    shape[axis] = length
-    return s.new_zeros(shape).index_add(axis, places, s)
