@@ -52,6 +52,18 @@ class TextureModel:
 
 
 MODELS: Mapping[str, TextureModel] = MappingProxyType({
+    "noise": TextureModel(
+        "White noise", 1962, "mean and covariance of single pixels", "by theory", "exact",
+        "lib.models.noise:white_noise_steps",
+    ),
+    "gaussian": TextureModel(
+        "Spot noise (Galerne, Gousseau & Morel)", 2011, "mean and autocovariance", "by theory", "exact",
+        "lib.models.gaussian:gaussian_steps",
+    ),
+    "random-phase": TextureModel(
+        "Random phases (Galerne, Gousseau & Morel)", 2011, "moduli of the Fourier transform", "by theory", "exact",
+        "lib.models.gaussian:random_phase_steps",
+    ),
     "matching": TextureModel(
         "Zhao & Simoncelli, statistics matching", 2025,
         "512, of waves and a network", "learned from textures, by denoising", "match",
