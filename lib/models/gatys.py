@@ -1,7 +1,7 @@
 """Textures from a recogniser: match the Gram matrices of its features, or their whole distributions, by L-BFGS.
 
 Gatys, Ecker & Bethge (2015) descend sum_l w_l |G_l(x) - G_l(x0)|^2, Heitz et al. (2021) the sliced Wasserstein distance
-on the same network. Here both are in units of what is matched, so that 1 is the loss of a blank image:
+on the same network. Here both are in units of what is matched, so that 1 is the loss where all features are zero:
 
     VGG-19            the published equal weights: sum_l mean (G - G0)^2 / sum_l mean G0^2
     other networks    each layer in its own units: mean over l of (mean (G - G0)^2 / mean G0^2)
@@ -19,10 +19,11 @@ import torch
 from torch import Tensor
 
 from lib.images import check_image
-from lib.samplers.descend import descend
-from lib.samplers.match import POWER, canvas, gaussian_of, spectral
+from lib.samplers.descend import OUTSIDE, descend
+from lib.samplers.match import POWER, canvas, colouring, gaussian_of, spectral
 from lib.samplers.step import Step, checked_count, checked_size, white_noise
 from lib.statistics.backbone import Backbone
+from lib.statistics.gaussian import GaussianTexture
 from lib.statistics.gram import Gram
 from lib.statistics.quadratic import periodic_component
 from lib.statistics.sliced_wasserstein import SlicedWasserstein, wasserstein
@@ -72,7 +73,7 @@ def sliced_wasserstein_steps(
 
 @torch.no_grad()
 def gram_mismatch(statistics: Gram, x0: Tensor) -> Loss:
-    """x [B,3,H,W] -> [B]: how far its Gram matrices are from those of x0 [1,3,H,W], 1 for a blank image."""
+    """x [B,3,H,W] -> [B]: how far its Gram matrices are from those of x0 [1,3,H,W]."""
     targets = statistics.matrices(periodic_component(x0))
 
     def loss(x: Tensor) -> Tensor:
@@ -87,7 +88,7 @@ def gram_mismatch(statistics: Gram, x0: Tensor) -> Loss:
 
 @torch.no_grad()
 def sliced_mismatch(statistics: SlicedWasserstein, x0: Tensor) -> Loss:
-    """x [B,3,H,W] -> [B]: squared distance of its features' distributions from those of x0, 1 for all features zero."""
+    """x [B,3,H,W] -> [B]: squared distance of its features' distributions from those of x0."""
     targets = statistics.projections(periodic_component(x0))
 
     def loss(x: Tensor) -> Tensor:
@@ -120,13 +121,21 @@ def _textures(
     tileable: bool,
     iterations: int,
 ) -> Iterator[Step]:
-    """Lower a loss from the Gaussian texture of x0, through w in x = m + S^(1/4) w."""
+    """Lower a loss from the Gaussian texture of x0."""
     height, width = checked_size(size, x0)
     noise = white_noise(n, *canvas(height, width, tileable), seed)
     gaussian = gaussian_of(x0)
-    of = spectral(gaussian, *noise.shape[-2:])
-    filtered, unit = of(POWER), gaussian.variance ** (0.5 - POWER)
-    mean = gaussian.mean.float()[:, :, None, None]
-    starts = torch.cat([of(0.5 - POWER)(z[None]) for z in noise]) / unit
-    for record in descend(loss, starts, iterations, lambda w: mean + unit * filtered(w)):
+    starts = torch.cat([colouring(gaussian, *noise.shape[-2:])(z[None]) for z in noise])
+    for record in descend_through(gaussian, loss, starts, iterations):
         yield Step(record.image[..., :height, :width], record.loss, record.step, record.steps)
+
+
+def descend_through(
+    gaussian: GaussianTexture, loss: Loss, starts: Tensor, iterations: int, outside: float = OUTSIDE
+) -> Iterator[Step]:
+    """Lower a loss from images [n,3,H,W] through w, where x = m + S^(1/4) w has the Gaussian's mean and spectrum."""
+    of = spectral(gaussian, *starts.shape[-2:])
+    filtered, unit = of(POWER), gaussian.variance ** (0.5 - POWER)  # so that w is of order one
+    mean = gaussian.mean.float()[:, :, None, None]
+    w = torch.cat([of(-POWER)(x[None] - mean) for x in starts]) / unit
+    return descend(loss, w, iterations, lambda w: mean + unit * filtered(w), outside)

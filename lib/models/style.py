@@ -12,8 +12,10 @@ L a Gaussian blur and content' the content in the colours of the style. So the s
 with the content as an anchor, and where the two leave x free, nothing is. Any statistics will do: Gram matrices
 (`anchored_style_steps`), the 512 learned ones (`learned_style_steps`).
 
-Departures: images are minima of the sum, starting from the content, and not samples; contents are taken to go round a
-torus, as in all this library. Content and style are in units of themselves, so that weights compare across networks.
+Departures: images are minima of the sum, not samples. All searches start from the content in the colours of the style,
+where Gatys et al. start from white noise, and go through w in x = m + S^(1/4) w with the style's mean and spectrum (see
+gatys.py): in pixels, the first steps drive a few of them far outside [0,1], where they stay. The content is taken to go
+round a torus. Features and Gram matrices are in units of their own size, so that weights compare across networks.
 """
 
 from collections.abc import Iterator
@@ -25,20 +27,20 @@ from torch import Tensor
 from lib.errors import TextureError
 from lib.images import check_image
 from lib.model import Model
-from lib.models.gatys import Loss, gram_mismatch
-from lib.samplers.descend import descend
-from lib.samplers.match import Targets, mismatch
+from lib.models.gatys import Loss, descend_through, gram_mismatch
+from lib.samplers.match import Targets, gaussian_of, mismatch
 from lib.samplers.step import Step, checked_count, white_noise
 from lib.statistics.backbone import Backbone, load_backbone
 from lib.statistics.gram import Gram
 from lib.statistics.quadratic import frequencies
 
 ITERATIONS = 100
-WEIGHT = 30.0  # of the Gram matrices against the content's features
+WEIGHT = 10.0  # of the Gram matrices against the content's features
 ANCHORED = 1.0  # of a recogniser's statistics against the anchor
-LEARNED = 0.1  # of the learned statistics against the anchor
+LEARNED = 1.0  # of the learned statistics against the anchor
 EPSILON = 0.1  # pixel units: how far from its anchor a blurred image may be
-BLUR = 3.0  # pixels, standard deviation
+BLUR = 5.0  # pixels, standard deviation
+OUTSIDE = 100.0  # of the weight: what pixels outside [0,1] cost, so that no early step throws any far away
 NOISE = 0.05  # pixel units, on the start: what the seed decides
 
 
@@ -52,8 +54,8 @@ def style_transfer_steps(
 ) -> Iterator[Step]:
     """An image [1,3,H,W] with the features of the content [3,H,W] and the Gram matrices of the style [3,h,w].
 
-    Gatys et al. (2016), from the content under a little noise. Errors of features and of Gram matrices are in units of
-    their own size; `weight` is that of the latter.
+    Gatys et al. (2016). Errors of features and of Gram matrices are in units of their own size; `weight` is that of the
+    latter. `iterations` of L-BFGS; `backbone` as in `load_backbone`.
 
     Raises TextureError for what is no image, a number out of range, or a backbone that cannot be had.
     """
@@ -68,7 +70,9 @@ def style_transfer_steps(
         (h,) = network.features(x, layer)
         return (h - wanted).square().mean((1, 2, 3)) / wanted.square().mean() + weight * of_style(x)
 
-    return descend(loss, _noisy(content, seed), iterations)
+    return descend_through(
+        gaussian_of(style), loss, _noisy(recoloured(content, style), seed), iterations, OUTSIDE * weight
+    )
 
 
 def anchored_style_steps(
@@ -111,7 +115,7 @@ def _anchored(
     def loss(x: Tensor) -> Tensor:
         return weight * of_style(x) + (blurred(x) - anchor).square().mean((1, 2, 3)) / (2 * EPSILON**2)
 
-    return descend(loss, _noisy(content, seed), iterations)
+    return descend_through(gaussian_of(style), loss, _noisy(content, seed), iterations, OUTSIDE * weight)
 
 
 def recoloured(content: Tensor, style: Tensor) -> Tensor:
@@ -129,9 +133,10 @@ def recoloured(content: Tensor, style: Tensor) -> Tensor:
 
 def blurred(x: Tensor) -> Tensor:
     """A periodic Gaussian blur: [B,3,H,W] -> [B,3,H,W]."""
-    rows, columns = frequencies(*x.shape[-2:], x)
+    height, width = x.shape[-2:]
+    rows, columns = frequencies(height, width, x)
     gain = torch.exp(-(BLUR**2) / 2 * (rows**2 + columns**2))
-    return torch.fft.irfft2(torch.fft.rfft2(x) * gain, s=x.shape[-2:])
+    return torch.fft.irfft2(torch.fft.rfft2(x) * gain, s=(height, width))
 
 
 def _power(matrix: Tensor, power: float) -> Tensor:
@@ -141,7 +146,8 @@ def _power(matrix: Tensor, power: float) -> Tensor:
 
 
 def _noisy(content: Tensor, seed: int) -> Tensor:
-    return (content + NOISE * white_noise(1, *content.shape[-2:], seed)).clamp(0, 1)
+    height, width = content.shape[-2:]
+    return (content + NOISE * white_noise(1, height, width, seed)).clamp(0, 1)
 
 
 def _checked(content: Tensor, style: Tensor, seed: int, weight: float, iterations: int) -> tuple[Tensor, Tensor]:

@@ -96,7 +96,8 @@ class Architecture:
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shapes of the weights by key, by which a file is recognised."""
-        found, width = {}, 3
+        found: dict[str, tuple[int, ...]] = {}
+        width = 3
         for layer in self.layers:
             if isinstance(layer, Conv):
                 found |= {k.key: (k.channels, width, k.side, k.side) for k in layer.kernels}
@@ -220,7 +221,8 @@ class Backbone:
     @torch.no_grad()
     def rescaled(self, images: Tensor) -> "Backbone":
         """The same network, but for units: each filter's mean activation on images [B,3,H,W] is one."""
-        h, weights = self.preprocessing(enlarged(images, self.architecture.upscale)), {}
+        h = self.preprocessing(enlarged(images, self.architecture.upscale))
+        weights: dict[str, tuple[Tensor, Tensor]] = {}
         scaled = replace(self, weights=weights)
         before = h.new_ones(3)  # what each input channel was divided by
         for layer in self.architecture.layers:
