@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from lib.statistics.backbone import ARCHITECTURES, VARIABLE, Backbone, assembled, calibration
+from lib.statistics.backbone import VARIABLE, Backbone, assembled, calibration
+from lib.statistics.recognisers import ARCHITECTURES
 
 needs_weights = pytest.mark.skipif(
     not Path(os.environ.get(VARIABLE, "")).is_file(), reason=f"no weights at hand: name their file in {VARIABLE}"

@@ -13,7 +13,6 @@ from torch import Tensor
 import lib
 from lib.statistics import backbone
 from lib.statistics.backbone import (
-    ARCHITECTURES,
     TORCHVISION,
     VARIABLE,
     Backbone,
@@ -22,6 +21,7 @@ from lib.statistics.backbone import (
     load_backbone,
 )
 from lib.statistics.gram import Gram
+from lib.statistics.recognisers import ARCHITECTURES, Conv, Pool
 
 each = pytest.mark.parametrize("key", ARCHITECTURES)
 
@@ -78,7 +78,7 @@ def test_any_size(network: Backbone, size: tuple[int, int]) -> None:
     maps = dict(zip(names(network), network.features(noise(*size), names(network)), strict=True))
     halvings = 0
     for layer in network.architecture.layers:
-        halvings += isinstance(layer, backbone.Pool)
+        halvings += isinstance(layer, Pool)
         h, sides = maps[layer.name], [-(-side // 2**halvings) for side in size]
         assert h.shape == (1, network.architecture.channels(layer.name), *sides), layer.name
         assert h.isfinite().all()
@@ -125,7 +125,7 @@ def test_each_filter_has_mean_activation_one(network: Backbone) -> None:
     images = noise(48, 48, n=3)
     maps = network.rescaled(images).features(images, names(network))
     for layer, h in zip(network.architecture.layers, maps, strict=True):
-        if isinstance(layer, backbone.Conv):
+        if isinstance(layer, Conv):
             means = h.mean((0, 2, 3))
             responding = means > 0.999
             torch.testing.assert_close(means[responding], torch.ones(int(responding.sum())), rtol=1e-3, atol=0)

@@ -12,9 +12,9 @@ from torch import Tensor
 import lib
 from lib.models.gatys import balanced, gatys_steps, gram_mismatch, sliced_mismatch, sliced_wasserstein_steps
 from lib.samplers.step import Step, last
-from lib.statistics.backbone import ARCHITECTURES
 from lib.statistics.gram import Gram
 from lib.statistics.quadratic import periodic_component
+from lib.statistics.recognisers import ARCHITECTURES
 from lib.statistics.sliced_wasserstein import SlicedWasserstein
 
 GRASS = lib.exemplar("grass")[:, :48, :48]

@@ -8,8 +8,8 @@ on the same network. Here both are in units of what is matched, so that 1 is the
 
 Departures: x0 is no torus, as the features take it to be, and is shown by its periodic component (Moisan 2011); the
 search starts from, and goes through, the Gaussian texture of x0 (see match.py) where both papers start from white
-noise in pixels. At equal statistics it is several times as fast, and low frequencies, which from white noise are never
-found, are right from the start.
+noise in pixels. 60 iterations then leave a tenth of the loss or less (pebble 0.011 for 0.11, flower 0.009 for 0.19,
+cloth 0.0015 for 0.22, at 96x96 with SqueezeNet), and low frequencies are right from the start.
 """
 
 from collections.abc import Callable, Iterator, Sequence
