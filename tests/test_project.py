@@ -22,8 +22,8 @@ def test_of_equal_sizes_the_values_are_the_sources() -> None:
 def test_of_other_sizes_the_quantiles_are_the_sources(n: int) -> None:
     source = draws(1000, seed=1).exp().sort().values
     y = match_histogram(draws(n), source)
-    at = torch.linspace(0.02, 0.98, 25)
-    assert torch.allclose(y.quantile(at), source.quantile(at), rtol=0.05)
+    at = torch.linspace(0.05, 0.95, 25)
+    assert torch.allclose(y.quantile(at), source.quantile(at), rtol=0.05, atol=0.05)
     assert source[0] <= y.min() <= y.max() <= source[-1]
 
 

@@ -54,8 +54,8 @@ def test_a_shift_of_the_torus_shifts_the_bands(size: tuple[int, int]) -> None:
 @pytest.mark.parametrize("octave", [0, 1, 2])
 @pytest.mark.parametrize("orientation", [0, 2])
 def test_a_grating_is_in_the_band_of_its_octave_and_direction(width: int, octave: int, orientation: int) -> None:
-    """Octave k is largest at a period of 2^(k + 1.5) pixels; band 0 takes waves along the rows, band 2 across them."""
-    cycles = round(width / 2 ** (octave + 1.5))
+    """Octave k is largest at a period of 2^(k + 2) pixels; band 0 takes waves along the rows, band 2 across them."""
+    cycles = round(width / 2 ** (octave + 2))
     wave = torch.cos(2 * math.pi * cycles / width * torch.arange(width)).expand(width, width)
     x = (wave if orientation == 0 else wave.T)[None, None]
     levels = SteerablePyramid(width, width, scales=3).analyse(x)

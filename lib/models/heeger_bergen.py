@@ -1,9 +1,9 @@
 """Pyramid-based texture analysis and synthesis (Heeger & Bergen 1995).
 
 A texture is the histograms of its pixels and of the bands of its steerable pyramid. From white noise: match the
-histogram of the pixels, then again and again those of the bands, collapse the pyramid, and that of the pixels
-(sec. 3). A colour texture is three grey ones: its principal colours (mean and principal axes of its pixels) are
-uncorrelated, and each is synthesised by itself.
+histogram of the pixels, then again and again those of the bands, collapse the pyramid, and that of the pixels. A colour
+texture is three grey ones: its principal colours (mean and principal axes of its pixels) are uncorrelated, and each is
+synthesised by itself. With 4 scales and 4 orientations there are 57 histograms, 18 bands and the pixels of each colour.
 
 What is kept is each band's marginal, nothing of where the bands are large together; so edges, which are large in many
 bands at once, come apart. That is the method's known limit, and what Portilla & Simoncelli (2000) set out to mend.
@@ -96,51 +96,60 @@ class Histograms:
 
 @dataclass(frozen=True)
 class Texture:
-    """What is synthesised: principal colours, the histograms in them, and the pyramid that these are of."""
+    """What is synthesised: principal colours, the histograms in them, and the pyramid of the torus to work on."""
 
     colours: Colours
     histograms: Histograms
-    scales: int
-    orientations: int
+    pyramid: SteerablePyramid
 
     @classmethod
     def of(
-        cls, exemplars: Sequence[Tensor], pattern: Tensor, palette: Tensor, scales: int, orientations: int
+        cls,
+        exemplars: Sequence[Tensor],
+        pattern: Tensor,
+        palette: Tensor,
+        torus: tuple[int, int],
+        scales: int = SCALES,
+        orientations: int = ORIENTATIONS,
     ) -> "Texture":
-        """The mixture of exemplars [1,3,H,W]; `pattern` weighs the bands, `palette` the colours: [k], of sum one."""
-        own = [Colours.of(x[0].mean((1, 2)), x[0].flatten(1).cov(correction=0)) for x in exemplars]
-        mean = palette @ torch.stack([c.mean for c in own])
-        covariance = torch.einsum("k,kij->ij", palette, torch.stack([c.axes @ c.axes.T for c in own]))
-        colours = Colours.of(mean, covariance)
-        found = [
-            Histograms.of(c.towards(colours).principal(x[0]), scales, orientations)
-            for c, x in zip(own, exemplars, strict=True)
-        ]
-        return cls(colours, Histograms.mean(found, palette, pattern), scales, orientations)
+        """The mixture of exemplars [1,3,H,W]; `pattern` weighs the bands, `palette` the colours: [k], of sum one.
+
+        `scales` is cut down to what the torus and every exemplar have room for.
+        """
+        scales = min(checked_count("scales", scales), *(deepest(*x.shape[-2:]) for x in exemplars))
+        pyramid = SteerablePyramid(*torus, scales, orientations)
+        means = torch.stack([x.mean((0, 2, 3)) for x in exemplars])
+        covariances = torch.stack([x[0].flatten(1).cov(correction=0) for x in exemplars])
+        colours = Colours.of(palette @ means, torch.einsum("k,kij->ij", palette, covariances))
+        found = []
+        for x, mean, covariance in zip(exemplars, means, covariances, strict=True):
+            own = Colours.of(mean, covariance).towards(colours)
+            found.append(Histograms.of(own.principal(x[0]), pyramid.scales, orientations))
+        return cls(colours, Histograms.mean(found, palette, pattern), pyramid)
 
     def match_pixels(self, z: Tensor) -> Tensor:
         """Principal colours [n,3,...] with the texture's histograms, each of the n by itself."""
         return match_histogram(z.flatten(2), self.histograms.pixels).view(z.shape)
 
-    def match_bands(self, planes: Tensor, pyramid: SteerablePyramid, colour: int) -> Tensor:
+    def match_bands(self, planes: Tensor, colour: int) -> Tensor:
         """Planes [P,H,W] of one principal colour, the histograms of their bands matched over all planes together."""
         matched = []
-        for level, source in zip(pyramid.analyse(planes[None]), self.histograms.levels, strict=True):
+        for level, source in zip(self.pyramid.analyse(planes[None]), self.histograms.levels, strict=True):
             bands = level[0].transpose(0, 1)
             matched.append(match_histogram(bands.flatten(1), source[colour]).view(bands.shape).transpose(0, 1)[None])
-        return pyramid.collapse(matched)[0]
+        return self.pyramid.collapse(matched)[0]
 
-    def band_distance(self, planes: Tensor, pyramid: SteerablePyramid, colour: int) -> Tensor:
-        """The mean square change, added up over bands, that planes [P,H,W] would need: a number."""
-        levels = zip(pyramid.analyse(planes[None]), self.histograms.levels, strict=True)
-        return torch.cat([
-            histogram_distance(level[0].transpose(0, 1).flatten(1), source[colour]) for level, source in levels
-        ]).sum()  # fmt: skip
+    def distance(self, planes: Tensor, colour: int) -> Tensor:
+        """The mean square change, added up over bands, that `match_bands` would make: a number."""
+        levels = zip(self.pyramid.analyse(planes[None]), self.histograms.levels, strict=True)
+        changes = [histogram_distance(level[0].transpose(0, 1).flatten(1), source[colour]) for level, source in levels]
+        return torch.cat(changes).sum()
 
     @property
     def variance(self) -> Tensor:
-        """Of the bands, added up: what `band_distance` of the three colours together is measured by."""
-        return torch.stack([source.var(-1, correction=0).sum() for source in self.histograms.levels]).sum()
+        """Of bands and colours, added up, and not zero: what distances of the three colours are measured by."""
+        levels = [source.var(-1, correction=0).sum() for source in self.histograms.levels]
+        return torch.stack(levels).sum().clamp_min(1e-12)
 
 
 def checked_weights(name: str, weights: Sequence[float] | None, k: int) -> Tensor:
@@ -152,39 +161,6 @@ def checked_weights(name: str, weights: Sequence[float] | None, k: int) -> Tenso
     if len(w) != k or not torch.isfinite(w).all() or w.min() < 0 or w.sum() == 0:
         raise TextureError(f"{name} is {weights!r}; give {k} non-negative numbers, not all 0, one for each exemplar")
     return w / w.sum()
-
-
-def _steps(
-    exemplars: Sequence[Tensor],
-    pattern: Tensor,
-    palette: Tensor,
-    n: int,
-    size: int | tuple[int, int] | None,
-    seed: int,
-    tileable: bool,
-    scales: int,
-    orientations: int,
-    iterations: int,
-) -> Iterator[Step]:
-    checked_count("n", n), checked_count("seed", seed, 0), checked_count("iterations", iterations)
-    height, width = checked_size(size, exemplars[0])
-    torus = canvas(height, width, tileable)
-    scales = min(checked_count("scales", scales), deepest(*torus), *(deepest(*x.shape[-2:]) for x in exemplars))
-    pyramid = SteerablePyramid(*torus, scales, orientations)
-    texture = Texture.of(exemplars, pattern, palette, scales, orientations)
-
-    def bands(z: Tensor) -> Tensor:
-        planes = [texture.match_bands(image[i : i + 1], pyramid, i) for image in z for i in range(3)]
-        return torch.cat(planes).view(z.shape)
-
-    def left(z: Tensor) -> Tensor:
-        distances = [texture.band_distance(image[i : i + 1], pyramid, i) for image in z for i in range(3)]
-        return torch.stack(distances).view(-1, 3).sum(1) / texture.variance.clamp_min(1e-12)
-
-    start = texture.match_pixels(white_noise(n, *torus, seed))
-    rounds = project([bands, texture.match_pixels], start, iterations, left, texture.colours.pixels)
-    for record in rounds:
-        yield Step(record.image[..., :height, :width], record.loss, record.step, record.steps)
 
 
 def heeger_bergen_steps(
@@ -207,9 +183,16 @@ def heeger_bergen_steps(
 
     Raises TextureError for an x0 that is no image in [0,1] of at least 32x32, or a setting out of range.
     """
-    x0 = check_image(x0, "x0")
-    one = torch.ones(1)
-    yield from _steps([x0], one, one, n, size, seed, tileable, scales, orientations, iterations)
+    yield from heeger_bergen_mixture_steps(
+        [check_image(x0, "x0")],
+        n,
+        size,
+        seed,
+        tileable,
+        scales=scales,
+        orientations=orientations,
+        iterations=iterations,
+    )
 
 
 def heeger_bergen_mixture_steps(
@@ -236,4 +219,20 @@ def heeger_bergen_mixture_steps(
         raise TextureError("exemplars is no list of images; give one or more, each [3,H,W]")
     images = [check_image(x, f"exemplars[{i}]") for i, x in enumerate(exemplars)]
     weights = [checked_weights(name, w, len(images)) for name, w in (("pattern", pattern), ("palette", palette))]
-    yield from _steps(images, *weights, n, size, seed, tileable, scales, orientations, iterations)
+    checked_count("n", n), checked_count("seed", seed, 0), checked_count("iterations", iterations)
+    height, width = checked_size(size, images[0])
+    torus = canvas(height, width, tileable)
+    texture = Texture.of(images, *weights, torus, scales, orientations)
+
+    # plane by plane: in a batch, rounding would depend on how many there are
+    def match_bands(z: Tensor) -> Tensor:
+        planes = [texture.match_bands(plane[None], i % 3) for i, plane in enumerate(z.flatten(0, 1))]
+        return torch.cat(planes).view(z.shape)
+
+    def left(z: Tensor) -> Tensor:
+        changes = [texture.distance(plane[None], i % 3) for i, plane in enumerate(z.flatten(0, 1))]
+        return torch.stack(changes).view(-1, 3).sum(1) / texture.variance
+
+    start = texture.match_pixels(white_noise(n, *torus, seed))
+    for record in project([match_bands, texture.match_pixels], start, iterations, left, texture.colours.pixels):
+        yield Step(record.image[..., :height, :width], record.loss, record.step, record.steps)

@@ -7,6 +7,8 @@ Heeger & Bergen filter the block by a pyramid in three dimensions. Here it is fi
 that the exemplar was measured with: for each of the three axes in turn, the slices across it are to have, all together,
 the histograms of the exemplar's bands; then the voxels those of its pixels. A band of a slice and a band of the
 exemplar are then the same filter's, while a band in three dimensions mixes frequencies that a slice shows at others.
+It starts from noise with the exemplar's spectrum, the same in all directions: from white noise, slices come to have
+their spectra too, but by a spectrum of the block that is streaked along the axes.
 
 Slices across depth are seen with rows down and columns across; those across height with depth down; those across width
 with depth across. A texture with a direction cannot lie so in all three, and the block is a compromise.
@@ -27,9 +29,9 @@ from lib.images import SMALLEST, check_image
 from lib.models.heeger_bergen import ORIENTATIONS, SCALES, Texture
 from lib.samplers.project import project
 from lib.samplers.step import Step, checked_count
-from lib.statistics.pyramid import SteerablePyramid, deepest
+from lib.statistics.quadratic import periodic_component
 
-ITERATIONS = 8
+ITERATIONS = 5
 LARGEST = 256  # voxels a side: half a gigabyte for each copy of a band
 AXES = (0, 1, 2)
 
@@ -53,26 +55,47 @@ def solid_steps(
     checked_count("seed", seed, 0), checked_count("iterations", iterations)
     if checked_count("size", size, SMALLEST) > LARGEST:
         raise TextureError(f"size is {size}; a block has at most {LARGEST} voxels a side")
-    scales = min(checked_count("scales", scales), deepest(size, size), deepest(*x0.shape[-2:]))
-    pyramid = SteerablePyramid(size, size, scales, orientations)
-    texture = Texture.of([x0], torch.ones(1), torch.ones(1), scales, orientations)
+    texture = Texture.of([x0], torch.ones(1), torch.ones(1), (size, size), scales, orientations)
 
     def across(axis: int) -> Callable[[Tensor], Tensor]:
         def matched(z: Tensor) -> Tensor:
-            blocks = [texture.match_bands(block.transpose(0, axis), pyramid, i) for i, block in enumerate(z[0])]
+            blocks = [texture.match_bands(block.transpose(0, axis), i) for i, block in enumerate(z[0])]
             return torch.stack([block.transpose(0, axis) for block in blocks])[None]
 
         return matched
 
     def left(z: Tensor) -> Tensor:
-        distances = [
-            texture.band_distance(block.transpose(0, axis), pyramid, i) for i, block in enumerate(z[0]) for axis in AXES
-        ]
-        return torch.stack(distances).sum()[None] / (len(AXES) * texture.variance.clamp_min(1e-12))
+        distances = [texture.distance(block.transpose(0, axis), i) for i, block in enumerate(z[0]) for axis in AXES]
+        return torch.stack(distances).sum()[None] / (len(AXES) * texture.variance)
 
-    noise = torch.randn(1, 3, size, size, size, generator=torch.Generator().manual_seed(seed))
+    noise = torch.randn(3, size, size, size, generator=torch.Generator().manual_seed(seed))
+    start = isotropic(texture.colours.principal(x0), noise)
     onto = [*(across(axis) for axis in AXES), texture.match_pixels]
-    yield from project(onto, texture.match_pixels(noise), iterations, left, texture.colours.pixels)
+    yield from project(onto, texture.match_pixels(start[None]), iterations, left, texture.colours.pixels)
+
+
+def isotropic(z: Tensor, noise: Tensor) -> Tensor:
+    """White noise [3,D,H,W] with power, at each radius of frequency, as colours z [1,3,H,W] have, over the radius.
+
+    A slice's spectrum is the block's, added up across the slice. Where the block's falls as |w|^-(a+1) its slices' fall
+    as |w|^-a, and so dividing by the radius is exact for a power law and near enough to start from.
+    """
+    power = torch.fft.fft2(periodic_component(z)[0]).abs().square().flatten(1)
+    ring = (radii(*z.shape[-2:]) * RINGS).round().long().flatten()
+    count = torch.zeros(RINGS).index_add(0, ring, torch.ones(len(ring)))
+    mean = torch.zeros(3, RINGS).index_add(1, ring, power) / count.clamp_min(1)
+    radius = radii(*noise.shape[1:])
+    shell = (radius * RINGS).round().long().clamp_max(RINGS // 2)  # corners as the end of the rows
+    gain = (mean[:, shell] / radius.clamp_min(1 / RINGS)).sqrt()
+    return torch.fft.ifftn(torch.fft.fftn(noise, dim=(1, 2, 3)) * gain, dim=(1, 2, 3)).real
+
+
+RINGS = 32  # to a cycle per pixel: each of some samples even in a 32x32 exemplar
+
+
+def radii(*sides: int) -> Tensor:
+    """Distance from zero of every frequency of a torus, in cycles per pixel: [*sides]."""
+    return torch.stack(torch.meshgrid(*(torch.fft.fftfreq(side) for side in sides), indexing="ij")).norm(dim=0)
 
 
 def carve(block: Tensor, shape: str = "sphere", side: int = 128) -> Tensor:
@@ -123,7 +146,7 @@ AMBIENT = 0.35
 def rotation(yaw: float, pitch: float) -> Tensor:
     """Camera axes in the object's, as rows: [3,3]."""
     about_y = [[math.cos(yaw), 0, math.sin(yaw)], [0, 1, 0], [-math.sin(yaw), 0, math.cos(yaw)]]
-    about_x = [[1, 0, 0], [0, math.cos(pitch), math.sin(pitch)], [0, -math.sin(pitch), math.cos(pitch)]]
+    about_x = [[1, 0, 0], [0, math.cos(pitch), -math.sin(pitch)], [0, math.sin(pitch), math.cos(pitch)]]
     return torch.tensor(about_x) @ torch.tensor(about_y)
 
 
@@ -148,10 +171,10 @@ def bust(p: Tensor) -> Tensor:
 
 
 BUST = (  # centre and radii, as x, y (down), z (away)
-    ((0.0, -0.38, 0.0), (0.32, 0.42, 0.37)),
-    ((0.0, -0.32, -0.38), (0.06, 0.13, 0.09)),
-    ((0.0, 0.15, 0.05), (0.19, 0.4, 0.19)),
-    ((0.0, 0.68, 0.05), (0.72, 0.27, 0.36)),
+    ((0.0, -0.4, 0.0), (0.34, 0.42, 0.38)),
+    ((0.0, -0.36, -0.38), (0.07, 0.12, 0.1)),
+    ((0.0, 0.1, 0.05), (0.24, 0.4, 0.24)),
+    ((0.0, 0.62, 0.05), (0.66, 0.3, 0.42)),
 )
 SHARPNESS = 18.0
 SHAPES: dict[str, Callable[[Tensor], Tensor]] = {"sphere": sphere, "cube": cube, "bust": bust}
