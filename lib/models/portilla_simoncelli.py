@@ -1,13 +1,14 @@
 """Portilla & Simoncelli 2000: the texture with an exemplar's joint statistics of complex wavelet coefficients.
 
-From noise of the exemplar's colours, x is changed until f(x) = f(x0), with f of lib/statistics/portilla.py. Where this
-departs from the paper:
+From noise, x is changed until f(x) = f(x0), with f of lib/statistics/portilla.py. Where this departs from the paper:
 
-- L-BFGS on the sum of squares in place of a cycle of adjustments, one kind of statistics after another (plenoptic's
+- L-BFGS on a sum of squares in place of a cycle of adjustments, one kind of statistics after another (plenoptic's
   choice; its loss leaves out minimum and maximum, as here, and clipping keeps pixels within their range);
-- the search goes through the principal channels, so that colours an exemplar does not have cannot appear;
-- a statistic is measured in units of itself where it is larger than one (kurtosis is), and the variance above the
-  finest scale counts more, as in plenoptic: it is one number, and the eye sees it first;
+- statistics that have a size (standard deviations, kurtosis above one) are measured in it, correlations as they are; a
+  kind of n statistics weighs as sqrt(n). Were all to weigh the same, the few moments would be drowned by thousands of
+  correlations, and specks would show it; plenoptic gives the variance above the finest scale a weight for that reason;
+- the search goes through the principal channels, so that colours an exemplar does not have cannot appear; and as in
+  lib/samplers/match.py it starts from a Gaussian texture x = m + S^(1/2) z and goes through w, x = m + S^(1/4) w;
 - x0 is shown to the periodic pyramid without its frame (Moisan's periodic component, as Vacher & Briand offer) on the
   largest centred crop that can be halved often enough: a few lines less of a texture that is the same everywhere cost
   less than padding, which makes edges, or mirrors, which make every orientation two.
@@ -25,22 +26,16 @@ from torch import Tensor
 
 from lib.images import check_image
 from lib.samplers.descend import descend
+from lib.samplers.match import LAG, spectral
 from lib.samplers.step import APART, Step, checked_count, checked_size, white_noise
+from lib.statistics.gaussian import GaussianTexture, smooth_autocovariance
 from lib.statistics.portilla import WIDTH, Channels, PortillaSimoncelli
 from lib.statistics.quadratic import periodic_component
 
-ITERATIONS = 100
-HIGHPASS = 3.0
-MARGINAL = (
-    "pixel_statistics",
-    "skew_reconstructed",
-    "kurtosis_reconstructed",
-    "std_reconstructed",
-    "magnitude_std",
-    "var_highpass_residual",
-    "rgb_moments",
-    "real_std",
-)
+ITERATIONS = 80
+SIZES = ("std_reconstructed", "magnitude_std", "var_highpass_residual", "real_std")
+MARGINAL = (*SIZES, "pixel_statistics", "skew_reconstructed", "kurtosis_reconstructed", "rgb_moments")
+UNSEEN = 0.03  # of a channel's standard deviation; a band that is weaker need not be matched in its own units
 
 
 def portilla_simoncelli_steps(
@@ -82,8 +77,12 @@ def portilla_simoncelli_steps(
     def mismatch(x: Tensor) -> Tensor:
         return ((f(x) - mu).square() * weights).sum(1)
 
+    # without joint statistics the Gaussian texture has none either: its autocovariance is cut off at lag 0
+    lag = min(LAG, min(x0.shape[-2:]) // 2 - 1) if joint else 0
+    root = spectral(GaussianTexture(*smooth_autocovariance(channels.of(x0), lag)), *torus)(0.25)
     noise = white_noise(n, *torus, seed)[:, : len(channels.analysis)]
-    for record in descend(mismatch, noise, iterations, channels.image):
+    starts = torch.cat([root(z[None]) for z in noise])
+    for record in descend(mismatch, starts, iterations, lambda w: channels.image(root(w))):
         image = resampled(record.image, height, width) if tileable else record.image[..., :height, :width]
         yield Step(image.clamp(0, 1), record.loss, record.step, record.steps)
 
@@ -118,10 +117,11 @@ def resampled(x: Tensor, height: int, width: int) -> Tensor:
 
 
 def weighting(f: PortillaSimoncelli, mu: Tensor, joint: bool) -> Tensor:
-    """Of squared differences, so that their sum is the mean over statistics of ((f(x) - mu) / unit)^2: [1,dim]."""
-    weights = 1 / mu.abs().clamp_min(1) ** 2
-    weights[:, f.groups["var_highpass_residual"]] *= HIGHPASS**2
+    """Weights of squared differences, so that their sum is a mean of ((f(x) - mu) / unit)^2: [1,dim]."""
+    weights = torch.zeros_like(mu)
     for name, indices in f.groups.items():
-        if name == "pixel_range" or not (joint or name in MARGINAL):
-            weights[:, indices] = 0
-    return weights / (weights > 0).sum()
+        least = UNSEEN**2 if name == "var_highpass_residual" else UNSEEN if name in SIZES else 1
+        unit = mu[:, indices].abs().clamp_min(least)
+        if name != "pixel_range" and (joint or name in MARGINAL):
+            weights[:, indices] = 1 / (unit**2 * len(indices) ** 0.5)
+    return weights / sum(len(indices) ** 0.5 for indices in f.groups.values() if weights[0, indices[0]] > 0)

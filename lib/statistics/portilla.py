@@ -35,7 +35,6 @@ Everything is an average over the torus, so that statistics measured at one size
 from dataclasses import dataclass
 from math import prod
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from plenoptic.models import PortillaSimoncelli as GreyStatistics
@@ -143,9 +142,9 @@ class PortillaSimoncelli(nn.Module):
 
     def _groups(self, S: int, K: int, C: int) -> dict[str, Tensor]:
         """Where in f(x) each kind of statistic is."""
-        names = np.concatenate([[name] * int(kept.sum()) for name, kept in self.grey._necessary_stats_dict.items()])
-        names[4:6] = "pixel_range"  # minimum and maximum
-        names, P = [*names] * C, C * (C - 1) // 2
+        grey = [name for name, kept in self.grey._necessary_stats_dict.items() for _ in range(int(kept.sum()))]
+        grey[4:6] = ["pixel_range"] * 2  # minimum and maximum
+        P = C * (C - 1) // 2
         between = {
             "rgb_moments": 6,
             "covariance": P,
@@ -158,7 +157,7 @@ class PortillaSimoncelli(nn.Module):
             "real_lowpass": C * K * C * len(NEIGHBOURS),
             "lowpass": len(LAGS) * P,
         }
-        names += [name for name, number in between.items() for _ in range(number)] if C > 1 else []
+        names = grey * C + [name for name, number in between.items() for _ in range(number)] * (C > 1)
         indices: dict[str, list[int]] = {}
         for i, name in enumerate(names):
             indices.setdefault(name, []).append(i)
