@@ -69,8 +69,7 @@ def portilla_simoncelli_steps(
 
     channels = Channels.principal(x0)
     with torch.no_grad():
-        of_x0 = PortillaSimoncelli(x0.shape[-2:], scales, orientations, channels)
-        mu = of_x0(x0)
+        mu = PortillaSimoncelli((x0.shape[-2], x0.shape[-1]), scales, orientations, channels)(x0)
     f = PortillaSimoncelli(torus, scales, orientations, channels)
     weights = weighting(f, mu, joint)
 
@@ -79,10 +78,11 @@ def portilla_simoncelli_steps(
 
     # without joint statistics the Gaussian texture has none either: its autocovariance is cut off at lag 0
     lag = min(LAG, min(x0.shape[-2:]) // 2 - 1) if joint else 0
-    root = spectral(GaussianTexture(*smooth_autocovariance(channels.of(x0), lag)), *torus)(0.25)
+    gaussian = GaussianTexture(*smooth_autocovariance(channels.of(x0), lag))
+    fourth_root = spectral(gaussian, *torus)(0.25)
     noise = white_noise(n, *torus, seed)[:, : len(channels.analysis)]
-    starts = torch.cat([root(z[None]) for z in noise])
-    for record in descend(mismatch, starts, iterations, lambda w: channels.image(root(w))):
+    starts = torch.cat([fourth_root(z[None]) for z in noise])
+    for record in descend(mismatch, starts, iterations, lambda w: channels.image(fourth_root(w))):
         image = resampled(record.image, height, width) if tileable else record.image[..., :height, :width]
         yield Step(image.clamp(0, 1), record.loss, record.step, record.steps)
 

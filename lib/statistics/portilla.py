@@ -26,8 +26,9 @@ listed in Vacher & Briand, "The Portilla-Simoncelli Texture Model", IPOL 2021, a
                                0 and its four neighbours
     lowpass                    that residual in two channels, at lags |i| + |j| <= 2              13 P
 
-with P = C(C - 1)/2: 1668 in all, with three times 710 that is 3798. All are correlations or standard deviations, where
-the authors' program adjusts covariances, as plenoptic does and for the same reason: units.
+with P = C(C - 1)/2: 1668 in all, with three times 710 that is 3798. Where the authors' program adjusts covariances of
+coefficients, these are correlations and standard deviations, as in plenoptic: units that need no scale. One of each
+pair that is equal on a torus is kept; minimum and maximum of red, green and blue are left to clipping.
 
 Everything is an average over the torus, so that statistics measured at one size may be asked for at another.
 """
