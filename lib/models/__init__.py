@@ -64,6 +64,22 @@ MODELS: Mapping[str, TextureModel] = MappingProxyType({
         "Random phases (Galerne, Gousseau & Morel)", 2011, "moduli of the Fourier transform", "by theory", "exact",
         "lib.models.gaussian:random_phase_steps",
     ),
+    "heeger-bergen": TextureModel(
+        "Heeger & Bergen", 1995, "histograms of pyramid bands and of pixels", "by hand, after the visual cortex",
+        "project", "lib.models.heeger_bergen:heeger_bergen_steps",
+    ),
+    "portilla-simoncelli": TextureModel(
+        "Portilla & Simoncelli, in colour", 2000, "joint statistics of pyramid coefficients",
+        "by hand, after the visual cortex", "match", "lib.models.portilla_simoncelli:portilla_simoncelli_steps",
+    ),
+    "gatys": TextureModel(
+        "Gatys, Ecker & Bethge", 2015, "176,640 correlations of VGG-19's features", "learned, for recognition", "match",
+        "lib.models.gatys:gatys_steps",
+    ),
+    "sliced-wasserstein": TextureModel(
+        "Heitz, Vanhoey, Chambon & Belcour", 2021, "distributions of VGG-19's features", "learned, for recognition",
+        "match", "lib.models.gatys:sliced_wasserstein_steps",
+    ),
     "matching": TextureModel(
         "Zhao & Simoncelli, statistics matching", 2025,
         "512, of waves and a network", "learned from textures, by denoising", "match",
