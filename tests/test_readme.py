@@ -30,6 +30,12 @@ def test_what_it_links_to_and_names_is_there() -> None:
         assert (ROOT / path).exists(), path
 
 
+def test_its_table_names_every_model() -> None:
+    (table,) = re.findall(r"^\| `lib\.MODELS` .*?\n\n", README, re.MULTILINE | re.DOTALL)
+    first = [row.split("|")[1] for row in table.strip().splitlines()[2:]]
+    assert [name for cell in first for name in re.findall(r"`([\w-]+)`", cell)] == list(lib.MODELS)
+
+
 def test_its_options_are_known() -> None:
     told = subprocess.run([ROOT / "run_all.sh", "--help"], capture_output=True, text=True, check=True).stdout
     for option in set(re.findall(r"run_all\.sh (--\w+)", README)):
