@@ -1,17 +1,21 @@
 """Heeger & Bergen's textures: which marginals they share with the exemplar, and which structure they do not."""
 
-from itertools import pairwise
-
 import pytest
 import torch
-import torch.nn.functional as F
+from plenoptic.process import SteerablePyramidFreq
 from torch import Tensor
 
 import lib
-from lib.models.heeger_bergen import Colours, Texture, heeger_bergen_mixture_steps, heeger_bergen_steps
+from lib.models.heeger_bergen import (
+    Colours,
+    Histograms,
+    Texture,
+    heeger_bergen_mixture_steps,
+    heeger_bergen_steps,
+    reflected,
+)
 from lib.samplers.step import last
 from lib.statistics.pyramid import SteerablePyramid
-from lib.statistics.quadratic import periodic_component
 
 
 def crop(name: str, side: int = 64) -> Tensor:
@@ -28,8 +32,14 @@ def colours_of(x: Tensor) -> Colours:
 
 
 def band_variances(colours: Colours, x: Tensor) -> Tensor:
-    """Of principal colours of x [3,H,W]: [3,18]."""
-    levels = SteerablePyramid(*x.shape[-2:]).analyse(periodic_component(colours.principal(x)[None]))
+    """Of principal colours of an exemplar [3,H,W]: [3,18]."""
+    levels = Histograms.of(colours.principal(x), scales=4, orientations=4).levels
+    return torch.cat([level.var(2) for level in levels], 1)
+
+
+def torus_variances(colours: Colours, x: Tensor) -> Tensor:
+    """The same of a torus."""
+    levels = SteerablePyramid(*x.shape[-2:]).analyse(colours.principal(x)[None])
     return torch.cat([level[0].var((2, 3)) for level in levels], 1)
 
 
@@ -68,12 +78,28 @@ def test_colours_have_the_exemplars_mean_and_covariance(name: str) -> None:
 @pytest.mark.parametrize("name", ["pebble", "cloth", "marble"])
 def test_bands_have_the_exemplars_variances(name: str) -> None:
     x0 = soft(name)
-    *_, record = heeger_bergen_steps(x0, tileable=True)
-    wanted = band_variances(colours_of(x0), x0)
-    found = band_variances(colours_of(x0), record.image[0])
-    assert ((found - wanted).abs() < 0.2 * wanted + 0.002).float().mean() > 0.95
-    start = band_variances(colours_of(x0), soft("pebble").flatten(1)[:, torch.randperm(4096)].view(3, 64, 64))
-    assert ((start - wanted).abs() < 0.2 * wanted + 0.002).float().mean() < 0.5  # which white noise has not
+    colours = colours_of(x0)
+    (x,) = last(heeger_bergen_steps(x0, tileable=True, iterations=10))
+    white = x.flatten(1)[:, torch.randperm(4096, generator=torch.Generator().manual_seed(0))].view(x.shape)
+    off, far = ((torus_variances(colours, y) / band_variances(colours, x0)).log().abs()[0] for y in (x, white))
+    assert off.mean() < 0.2
+    assert far.mean() > 0.7
+
+
+@pytest.mark.parametrize("name", lib.EXEMPLARS)
+def test_variances_of_an_exemplars_bands_add_up_to_its_pixels(name: str) -> None:
+    """Or the histograms of bands and pixels could not agree; marble has a slope across it."""
+    x = crop(name)
+    colours = colours_of(x)
+    assert torch.allclose(band_variances(colours, x).sum(1), colours.principal(x).flatten(1).var(1), rtol=0.02)
+
+
+def test_reflection_leaves_no_jump() -> None:
+    x = torch.rand(3, 5, 7)
+    torus = reflected(x)
+    assert torch.equal(torus[:, :5, :7], x)
+    assert torch.equal(torus, torus.flip(1))
+    assert torch.equal(torus, torus.flip(2))
 
 
 def test_the_loss_falls_and_is_that_of_the_image() -> None:
@@ -81,7 +107,7 @@ def test_the_loss_falls_and_is_that_of_the_image() -> None:
     records = list(heeger_bergen_steps(x0, tileable=True, iterations=8))
     losses = [r.loss for r in records]
     assert losses == sorted(losses, reverse=True)
-    assert losses[-1] < 0.01
+    assert losses[-1] < 0.02
     one = torch.ones(1)
     texture = Texture.of([x0[None]], one, one, (64, 64))
 
@@ -89,33 +115,51 @@ def test_the_loss_falls_and_is_that_of_the_image() -> None:
         return sum((texture.distance(z[i : i + 1], i) / texture.variance).item() for i in range(3))
 
     assert distance(texture.colours.principal(records[-1].image[0])) == pytest.approx(losses[-1], rel=0.02)
-    assert distance(periodic_component(texture.colours.principal(x0)[None])[0]) < 1e-9
     assert distance(torch.randn(3, 64, 64, generator=torch.Generator().manual_seed(0))) > 0.2
+    other = lib.exemplar("pebble")[:, 64:128, :64]
+    assert distance(texture.colours.principal(0.5 + 0.25 * (other - 0.5))) > 2 * losses[-1]
 
 
 # --- what it is known not to keep
 
 
 def across_scales(x: Tensor) -> float:
-    """How the magnitudes of bands correlate with those an octave coarser, same direction, in luminance of [3,H,W]."""
-    octaves = SteerablePyramid(*x.shape[-2:]).analyse(periodic_component(x.mean(0)[None, None]))[1:-1]
-    found = []
-    for fine, coarse in pairwise(octaves):
-        # the energy of an odd filter comes and goes with its phase: mean over its period, about
-        a, b = (F.avg_pool2d(level[0].square(), side)[0].sqrt() for level, side in ((fine, 4), (coarse, 2)))
-        found += [torch.corrcoef(torch.stack([u.flatten(), v.flatten()]))[0, 1] for u, v in zip(a, b, strict=True)]
-    return torch.stack(found).mean().item()
+    """How magnitudes of fine bands correlate with those an octave coarser, same direction: luminance of [3,H,W].
+
+    Portilla & Simoncelli's (2000) statistic: magnitudes are those of quadrature pairs.
+    """
+    torus = x.mean(0)[None, None]
+    levels = SteerablePyramidFreq(torus.shape[-2:], height=3, is_complex=True, downsample=False)(torus)
+    pairs = [(levels[k][0, 0, o].abs(), levels[k + 1][0, 0, o].abs()) for k in range(2) for o in range(4)]
+    return sum(torch.corrcoef(torch.stack([a.flatten(), b.flatten()]))[0, 1].item() for a, b in pairs) / len(pairs)
 
 
-@pytest.mark.parametrize("name", ["cloth", "flower", "pebble"])
+@pytest.mark.parametrize("name", ["pebble", "grass", "rug"])
 def test_joint_statistics_are_not_kept(name: str) -> None:
     """Edges come apart: large coefficients no longer lie at one place in neighbouring octaves."""
-    x0 = lib.exemplar(name)[:, :128, :128]
-    *_, record = heeger_bergen_steps(x0, n=3, seed=1, iterations=10, tileable=True)
-    drawn = sum(across_scales(x) for x in record.image) / 3
-    other = across_scales(lib.exemplar(name)[:, 128:256, 128:256])
-    assert other > 0.7 * across_scales(x0)
-    assert drawn < 0.6 * min(other, across_scales(x0))
+    x0, other = lib.exemplar(name)[:, :128, :128], lib.exemplar(name)[:, 128:256, 128:256]
+    drawn = last(heeger_bergen_steps(x0, n=2, seed=1, iterations=8, tileable=True))
+    assert across_scales(other) > 0.7 * across_scales(x0)
+    assert max(across_scales(x) for x in drawn) < 0.65 * min(across_scales(x0), across_scales(other))
+
+
+def regularity(x: Tensor) -> float:
+    """The highest correlation of luminance [3,H,W] with itself 24 to 48 pixels away."""
+    v = x.mean(0) - x.mean()
+    size = [2 * side for side in v.shape]
+    products, pairs = (
+        torch.fft.irfft2(torch.fft.rfft2(u, s=size).abs().square(), s=size) for u in (v, torch.ones_like(v))
+    )
+    down, right = torch.meshgrid(*(torch.fft.fftfreq(side) * side for side in size), indexing="ij")
+    away = (torch.hypot(down, right) > 24) & (torch.hypot(down, right) < 48)
+    return (products / pairs.clamp_min(1))[away].max().item() / v.var().item()
+
+
+def test_a_weave_is_not_kept() -> None:
+    """Directions and octaves of cloth are, its lattice is not."""
+    x0, other = lib.exemplar("cloth")[:, :128, :128], lib.exemplar("cloth")[:, 128:256, 128:256]
+    drawn = last(heeger_bergen_steps(x0, n=2, seed=1, iterations=8, tileable=True))
+    assert max(regularity(x) for x in drawn) < 0.6 * min(regularity(x0), regularity(other))
 
 
 # --- mixtures
@@ -141,7 +185,8 @@ def test_the_pattern_of_one_in_the_palette_of_another() -> None:
     colours = colours_of(b)
     wanted = colours.principal(b).flatten(1).sort().values
     assert torch.allclose(colours.principal(x).flatten(1).sort().values, wanted, atol=1e-3)
-    luminance = [band_variances(colours_of(image), image)[0].log() for image in (x, a, b)]
+    profiles = ((torus_variances, x), (band_variances, a), (band_variances, b))
+    luminance = [variances(colours_of(y), y)[0].log() for variances, y in profiles]
     assert (luminance[0] - luminance[1]).abs().mean() < 0.5 * (luminance[0] - luminance[2]).abs().mean()
 
 
@@ -181,7 +226,7 @@ def test_a_larger_texture_has_the_same_colours() -> None:
     at = torch.linspace(0.01, 0.99, 20)
     colours = colours_of(x0)
     z, z0 = (colours.principal(image).flatten(1).quantile(at, dim=1) for image in (x, x0))
-    assert torch.allclose(z, z0, atol=0.01)
+    assert torch.allclose(z, z0, atol=0.02)
 
 
 def test_an_image_is_a_function_of_seed_and_place() -> None:

@@ -17,8 +17,9 @@ def noise(*shape: int) -> torch.Tensor:
 
 @sizes
 @pytest.mark.parametrize("orientations", [1, 4, 5])
-def test_collapse_undoes_analyse(size: tuple[int, int], orientations: int) -> None:
-    pyramid, x = SteerablePyramid(*size, orientations=orientations), noise(2, 3, *size)
+@pytest.mark.parametrize("subsampled", [True, False])
+def test_collapse_undoes_analyse(size: tuple[int, int], orientations: int, subsampled: bool) -> None:
+    pyramid, x = SteerablePyramid(*size, orientations=orientations, subsampled=subsampled), noise(2, 3, *size)
     assert torch.allclose(pyramid.collapse(pyramid.analyse(x)), x, atol=1e-4)
 
 
@@ -39,6 +40,14 @@ def test_there_are_as_many_octaves_as_fit(size: tuple[int, int]) -> None:
     assert [level.shape[2] for level in levels] == [1, *[3] * pyramid.scales, 1]
     assert levels[0].shape == (1, 2, 1, *size)
     assert SteerablePyramid(64, 64, scales=2).scales == 2
+
+
+def test_subsampling_takes_every_second_sample() -> None:
+    x = noise(1, 1, 48, 64)
+    few, all_ = (SteerablePyramid(48, 64, scales=3, subsampled=s).analyse(x) for s in (True, False))
+    for some, level in zip(few, all_, strict=True):
+        step = 48 // some.shape[-2]
+        assert torch.allclose(some, level[..., ::step, ::step], atol=1e-4)
 
 
 @pytest.mark.parametrize("size", [(48, 64), (45, 63)], ids=str)

@@ -12,9 +12,9 @@ Mixtures: the paper's are the pattern of one texture in the palette of another. 
 weighted means. Means of histograms are taken as means of quantile functions (Wasserstein's barycentre), so that a
 mixture of one texture with itself is that texture; adding the counts instead would make two modes out of two means.
 
-Departures from the paper: histograms are matched by rank rather than through tables of bins;
-an exemplar's opposite edges are made to meet by its periodic component (Moisan 2011; so do Briand et al. 2014) rather
-than by reflection.
+An exemplar's edges are reflected, as in the paper. Its periodic component (Briand et al. 2014) has less variance than
+its pixels, whose histogram the bands could then not agree with. A departure: histograms are matched by rank, exactly,
+rather than through tables of bins.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,7 +29,6 @@ from lib.samplers.match import canvas
 from lib.samplers.project import histogram_distance, match_histogram, project, quantiles
 from lib.samplers.step import Step, checked_count, checked_size, white_noise
 from lib.statistics.pyramid import SteerablePyramid, deepest
-from lib.statistics.quadratic import periodic_component
 
 SCALES, ORIENTATIONS, ITERATIONS = 4, 4, 5
 GREY_LEVEL = 1 / 255  # a colour that varies by less than this is no colour of the texture
@@ -68,6 +67,23 @@ class Colours:
         return mean + torch.einsum("ij,bj...->bi...", self.axes, z)
 
 
+def reflected(x: Tensor) -> Tensor:
+    """x [...,H,W] beside and above its mirror images, [...,2H,2W]: a torus without a jump; x is the first quarter."""
+    x = torch.cat([x, x.flip(-1)], -1)
+    return torch.cat([x, x.flip(-2)], -2)
+
+
+def levelled(bands: Tensor) -> Tensor:
+    """Bands [...,M] without their means, of the same mean squares.
+
+    A slope across the exemplar is a mean in the bands of odd filters, which those of a torus cannot have. Left in, its
+    share of the pixels' variance would be made up for by all other bands.
+    """
+    centred = bands - bands.mean(-1, keepdim=True)
+    power, left = (b.square().mean(-1, keepdim=True) for b in (bands, centred))
+    return centred * (power / left.clamp_min(1e-12)).sqrt()
+
+
 @dataclass(frozen=True)
 class Histograms:
     """Sorted values of a texture's principal colours, [3,M], and of the levels of their pyramids, [3,bands,M] each."""
@@ -78,9 +94,12 @@ class Histograms:
     @classmethod
     def of(cls, z: Tensor, scales: int, orientations: int) -> "Histograms":
         """Of principal colours [3,H,W] whose opposite edges need not meet."""
-        pyramid = SteerablePyramid(*z.shape[-2:], scales, orientations)
-        levels = pyramid.analyse(periodic_component(z[None]))
-        return cls(z.flatten(1).sort().values, [level[0].flatten(2).sort().values for level in levels])
+        torus = reflected(z)
+        height, width = torus.shape[-2:]
+        levels = SteerablePyramid(height, width, scales, orientations, subsampled=False).analyse(torus[None])
+        # the other three quarters have their oriented bands the wrong way round
+        quarters = [level[0, :, :, : z.shape[-2], : z.shape[-1]] for level in levels]
+        return cls(z.flatten(1).sort().values, [levelled(quarter.flatten(2)).sort().values for quarter in quarters])
 
     @classmethod
     def mean(cls, members: Sequence["Histograms"], pixels: Tensor, bands: Tensor) -> "Histograms":
@@ -218,11 +237,12 @@ def heeger_bergen_mixture_steps(
     if isinstance(exemplars, Tensor) or len(exemplars) == 0:
         raise TextureError("exemplars is no list of images; give one or more, each [3,H,W]")
     images = [check_image(x, f"exemplars[{i}]") for i, x in enumerate(exemplars)]
-    weights = [checked_weights(name, w, len(images)) for name, w in (("pattern", pattern), ("palette", palette))]
+    bands = checked_weights("pattern", pattern, len(images))
+    colours = checked_weights("palette", palette, len(images))
     checked_count("n", n), checked_count("seed", seed, 0), checked_count("iterations", iterations)
     height, width = checked_size(size, images[0])
     torus = canvas(height, width, tileable)
-    texture = Texture.of(images, *weights, torus, scales, orientations)
+    texture = Texture.of(images, bands, colours, torus, scales, orientations)
 
     # plane by plane: in a batch, rounding would depend on how many there are
     def match_bands(z: Tensor) -> Tensor:

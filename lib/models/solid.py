@@ -26,10 +26,9 @@ from torch import Tensor
 
 from lib.errors import TextureError
 from lib.images import SMALLEST, check_image
-from lib.models.heeger_bergen import ORIENTATIONS, SCALES, Texture
+from lib.models.heeger_bergen import ORIENTATIONS, SCALES, Texture, reflected
 from lib.samplers.project import project
 from lib.samplers.step import Step, checked_count
-from lib.statistics.quadratic import periodic_component
 
 ITERATIONS = 5
 LARGEST = 256  # voxels a side: half a gigabyte for each copy of a band
@@ -80,8 +79,9 @@ def isotropic(z: Tensor, noise: Tensor) -> Tensor:
     A slice's spectrum is the block's, added up across the slice. Where the block's falls as |w|^-(a+1) its slices' fall
     as |w|^-a, and so dividing by the radius is exact for a power law and near enough to start from.
     """
-    power = torch.fft.fft2(periodic_component(z)[0]).abs().square().flatten(1)
-    ring = (radii(*z.shape[-2:]) * RINGS).round().long().flatten()
+    torus = reflected(z[0])
+    power = torch.fft.fft2(torus).abs().square().flatten(1)
+    ring = (radii(*torus.shape[-2:]) * RINGS).round().long().flatten()
     count = torch.zeros(RINGS).index_add(0, ring, torch.ones(len(ring)))
     mean = torch.zeros(3, RINGS).index_add(1, ring, power) / count.clamp_min(1)
     radius = radii(*noise.shape[1:])
@@ -162,7 +162,7 @@ def cube(p: Tensor) -> Tensor:
 
 
 def bust(p: Tensor) -> Tensor:
-    """At most the distance from head, nose, neck and shoulders, ellipsoids that run into one another."""
+    """At most the distance from a head on shoulders, ellipsoids that run into one another."""
     parts = []
     for centre, radii in BUST:
         r = torch.tensor(radii)
@@ -171,10 +171,14 @@ def bust(p: Tensor) -> Tensor:
 
 
 BUST = (  # centre and radii, as x, y (down), z (away)
-    ((0.0, -0.4, 0.0), (0.34, 0.42, 0.38)),
-    ((0.0, -0.36, -0.38), (0.07, 0.12, 0.1)),
-    ((0.0, 0.1, 0.05), (0.24, 0.4, 0.24)),
-    ((0.0, 0.62, 0.05), (0.66, 0.3, 0.42)),
+    ((0.0, -0.45, 0.02), (0.31, 0.38, 0.37)),  # head
+    ((0.0, -0.2, -0.14), (0.19, 0.2, 0.2)),  # jaw
+    ((0.0, -0.42, -0.38), (0.06, 0.13, 0.13)),  # nose
+    ((-0.31, -0.4, 0.04), (0.06, 0.12, 0.09)),  # ears
+    ((0.31, -0.4, 0.04), (0.06, 0.12, 0.09)),
+    ((0.0, 0.05, 0.06), (0.18, 0.4, 0.18)),  # neck
+    ((0.0, 0.45, 0.06), (0.66, 0.22, 0.28)),  # shoulders
+    ((0.0, 0.62, 0.0), (0.44, 0.34, 0.3)),  # chest
 )
-SHARPNESS = 18.0
+SHARPNESS = 30.0  # of the joints: they are rounded over about 1/SHARPNESS
 SHAPES: dict[str, Callable[[Tensor], Tensor]] = {"sphere": sphere, "cube": cube, "bust": bust}

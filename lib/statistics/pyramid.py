@@ -30,10 +30,14 @@ def deepest(height: int, width: int) -> int:
 class SteerablePyramid:
     """The pyramid of height x width tori, with `scales` octaves: those asked for, or as many as fit (`deepest`).
 
+    Subsampled, octave k has every 2^k-th sample along each side; otherwise, and where a side is odd, all.
+
     Raises TextureError for fewer than one scale or orientation, more than 16 orientations, or a side under 8 pixels.
     """
 
-    def __init__(self, height: int, width: int, scales: int = 4, orientations: int = 4) -> None:
+    def __init__(
+        self, height: int, width: int, scales: int = 4, orientations: int = 4, subsampled: bool = True
+    ) -> None:
         checked_count("scales", scales), checked_count("orientations", orientations)
         if orientations > MOST:
             raise TextureError(f"orientations is {orientations}; give at most {MOST}")
@@ -42,31 +46,30 @@ class SteerablePyramid:
         self.height, self.width = height, width
         self.scales, self.orientations = min(scales, deepest(height, width)), orientations
         self._turns = (1 + height % 2, 1 + width % 2)
-        self._once = self._turns == (1, 1)
+        subsampled = subsampled and self._turns == (1, 1)
         self._pixels = height * width * math.prod(self._turns)
         self._filters = SteerablePyramidFreq(
             (height * self._turns[0], width * self._turns[1]),
             height=self.scales,
             order=orientations - 1,
-            downsample=self._once,
+            downsample=subsampled,
             tight_frame=True,
         )
 
     def analyse(self, x: Tensor) -> list[Tensor]:
         """x [B,C,H,W] -> high-pass [B,C,1,H,W], octaves, fine first, [B,C,orientations,h,w], low-pass [B,C,1,h,w].
 
-        Differentiable. Octave k has about H/2^k x W/2^k samples, or for an odd side H x W.
+        Differentiable. A level that is not subsampled has h x w = H x W.
         """
-        levels = self._filters(x if self._once else x.repeat(1, 1, *self._turns)).values()
+        levels = self._filters(x.repeat(1, 1, *self._turns)).values()
         stacks = [level if level.ndim == 5 else level[:, :, None] for level in levels]
         # the transforms are orthonormal on grids of different sizes: undo that
         stacks = [level * (level.shape[-2] * level.shape[-1] / self._pixels) ** 0.5 for level in stacks]
-        return stacks if self._once else [level[..., : self.height, : self.width] for level in stacks]
+        return [level[..., : self.height, : self.width] for level in stacks]
 
     def collapse(self, levels: list[Tensor]) -> Tensor:
         """Levels as `analyse` gives them -> [B,C,H,W]: its inverse, and from other levels the image nearest to them."""
-        if not self._once:
-            levels = [level.repeat(1, 1, 1, *self._turns) for level in levels]
+        levels = [level.repeat(1, 1, 1, *self._turns) for level in levels]
         levels = [level * (self._pixels / (level.shape[-2] * level.shape[-1])) ** 0.5 for level in levels]
         named = dict(zip(["residual_highpass", *range(self.scales), "residual_lowpass"], levels, strict=True))
         named |= {key: level[:, :, 0] for key, level in named.items() if isinstance(key, str)}
