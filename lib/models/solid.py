@@ -67,7 +67,7 @@ def solid_steps(
         distances = [texture.distance(block.transpose(0, axis), i) for i, block in enumerate(z[0]) for axis in AXES]
         return torch.stack(distances).sum()[None] / (len(AXES) * texture.variance)
 
-    noise = torch.randn(3, size, size, size, generator=torch.Generator().manual_seed(seed))
+    noise = torch.randn(3, size, size, size, generator=torch.Generator().manual_seed(seed % 2**63))
     start = isotropic(texture.colours.principal(x0), noise)
     onto = [*(across(axis) for axis in AXES), texture.match_pixels]
     yield from project(onto, texture.match_pixels(start[None]), iterations, left, texture.colours.pixels)
