@@ -8,8 +8,8 @@ synthesised by itself. With 4 scales and 4 orientations there are 57 histograms,
 What is kept is each band's marginal, nothing of where the bands are large together; so edges, which are large in many
 bands at once, come apart. That is the method's known limit, and what Portilla & Simoncelli (2000) set out to mend.
 
-Mixtures: the paper's are the pattern of one texture in the palette of another. Here both pattern and palette are
-weighted means. Means of histograms are taken as means of quantile functions (Wasserstein's barycentre), so that a
+Mixtures: the paper's, as they are commonly retold, are the pattern of one texture in the palette of another. Here both
+are weighted means. Means of histograms are taken as means of quantile functions (Wasserstein's barycentre), so that a
 mixture of one texture with itself is that texture; adding the counts instead would make two modes out of two means.
 
 An exemplar's edges are reflected, as in the paper. Its periodic component (Briand et al. 2014) has less variance than
