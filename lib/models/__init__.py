@@ -30,6 +30,7 @@ class TextureModel:
     title: str
     year: int
     statistics: str
+    number: str  # of statistics, in colour
     chosen: str
     sampler: str
     where: str
@@ -53,41 +54,41 @@ class TextureModel:
 
 MODELS: Mapping[str, TextureModel] = MappingProxyType({
     "noise": TextureModel(
-        "White noise", 1962, "mean and covariance of single pixels", "by theory", "exact",
+        "White noise", 1962, "mean and covariance of single pixels", "9", "by theory", "exact",
         "lib.models.noise:white_noise_steps",
     ),
     "gaussian": TextureModel(
-        "Spot noise (Galerne, Gousseau & Morel)", 2011, "mean and autocovariance", "by theory", "exact",
+        "Spot noise (Galerne, Gousseau & Morel)", 2011, "mean and autocovariance", "4.5 a pixel", "by theory", "exact",
         "lib.models.gaussian:gaussian_steps",
     ),
     "random-phase": TextureModel(
-        "Random phases (Galerne, Gousseau & Morel)", 2011, "moduli of the Fourier transform", "by theory", "exact",
-        "lib.models.gaussian:random_phase_steps",
+        "Random phases (Galerne, Gousseau & Morel)", 2011, "moduli of the transform, phases between colours",
+        "2.5 a pixel", "by theory", "exact", "lib.models.gaussian:random_phase_steps",
     ),
     "heeger-bergen": TextureModel(
-        "Heeger & Bergen", 1995, "histograms of pyramid bands and of pixels", "by hand, after the visual cortex",
-        "project", "lib.models.heeger_bergen:heeger_bergen_steps",
+        "Heeger & Bergen", 1995, "histograms of pyramid bands and of pixels", "57 histograms",
+        "by hand, after the visual cortex", "project", "lib.models.heeger_bergen:heeger_bergen_steps",
     ),
     "portilla-simoncelli": TextureModel(
-        "Portilla & Simoncelli, in colour", 2000, "joint statistics of pyramid coefficients",
+        "Portilla & Simoncelli, in colour", 2000, "joint statistics of pyramid coefficients", "3,798",
         "by hand, after the visual cortex", "match", "lib.models.portilla_simoncelli:portilla_simoncelli_steps",
     ),
     "gatys": TextureModel(
-        "Gatys, Ecker & Bethge", 2015, "176,640 correlations of VGG-19's features", "learned, for recognition", "match",
-        "lib.models.gatys:gatys_steps",
+        "Gatys, Ecker & Bethge", 2015, "correlations of VGG-19's features", "176,640",
+        "learned, for recognition", "match", "lib.models.gatys:gatys_steps",
     ),
     "sliced-wasserstein": TextureModel(
-        "Heitz, Vanhoey, Chambon & Belcour", 2021, "distributions of VGG-19's features", "learned, for recognition",
-        "match", "lib.models.gatys:sliced_wasserstein_steps",
+        "Heitz, Vanhoey, Chambon & Belcour", 2021, "distributions of VGG-19's features", "3,456 distributions",
+        "learned, for recognition", "match", "lib.models.gatys:sliced_wasserstein_steps",
     ),
     "matching": TextureModel(
         "Zhao & Simoncelli, statistics matching", 2025,
-        "512, of waves and a network", "learned from textures, by denoising", "match",
+        "means of waves and of a network", "512", "learned from textures, by denoising", "match",
         "lib.models.learned:matching_steps",
     ),
     "diffusion": TextureModel(
         "Zhao & Simoncelli, diffusion", 2025,
-        "512, of waves and a network", "learned from textures, by denoising", "diffuse",
+        "means of waves and of a network", "512", "learned from textures, by denoising", "diffuse",
         "lib.models.learned:diffusion_steps",
     ),
 })  # fmt: skip

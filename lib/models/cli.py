@@ -44,7 +44,7 @@ def synthesize(
     own = dict(setting(text) for text in settings or [])
     steps = synthesize_steps(x0, model, n, (height, width), seed, tileable, **own)
     try:
-        images = followed(steps, model)
+        images = followed(steps, model).image
         for image, path in zip(images, paths, strict=True):
             save_image(image, path)
             print(path)
@@ -91,12 +91,12 @@ def reduced(x0: Tensor) -> Tensor:
     return smaller
 
 
-def followed(steps: Iterator[Step], what: str) -> Tensor:
-    """Run a sampler with a bar and the time left; returns its last image [n,3,H,W]."""
+def followed(steps: Iterator[Step], what: str) -> Step:
+    """Run a sampler with a bar and the time left; returns its last record."""
     record = next(steps)  # what is wrong with a setting is told now, before there is a bar
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(what, completed=record.step, total=record.steps)
         for record in steps:
             progress.update(task, completed=record.step)
-    return record.image
+    return record
