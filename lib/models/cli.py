@@ -95,7 +95,8 @@ def followed(steps: Iterator[Step], what: str) -> Step:
     """Run a sampler with a bar and the time left; returns its last record."""
     record = next(steps)  # what is wrong with a setting is told now, before there is a bar
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(what, completed=record.step, total=record.steps)
         for record in steps:
             progress.update(task, completed=record.step)
