@@ -10,7 +10,8 @@ random filters, best at several scales (3 to 55 pixels). Here are both, at octav
 
 and each octave is one layer [I_s, u_s] of an ordinary periodic network. As in data-dependent initialisation
 (Krahenbuhl, Doersch, Donahue & Darrell 2016) scales and biases are set on images: each filter's response has standard
-deviation one there, and b is such that a share `ACTIVE` of all positions respond (at most: a map that is mostly zero gives less).
+deviation one there, and b is such that a share `ACTIVE` of all positions respond (fewer where the map that a filter
+reads is mostly zero).
 
 Departures. The papers draw each weight by itself, from a normal or uniform distribution. Such filters look in no
 direction, and stones become foam: here weights are random Gabor functions (orientation, wavelength, phase and colour
