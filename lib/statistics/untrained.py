@@ -10,13 +10,14 @@ random filters, best at several scales (3 to 55 pixels). Here are both, at octav
 
 and each octave is one layer [I_s, u_s] of an ordinary periodic network. As in data-dependent initialisation
 (Krahenbuhl, Doersch, Donahue & Darrell 2016) scales and biases are set on images: each filter's response has standard
-deviation one there, and b is such that `ACTIVE` of all positions respond.
+deviation one there, and b is such that a share `ACTIVE` of all positions respond (fewer where the map that a filter
+reads is mostly zero).
 
 Departures. The papers draw each weight by itself, from a normal or uniform distribution. Such filters look in no
 direction, and stones become foam: here weights are random Gabor functions (orientation, wavelength, phase and colour
 drawn; cf. lib/statistics/waves.py), which have rims and strokes. A filter of the second kind reads one map (as in a
-scattering transform, Bruna & Mallat 2013), not all: sums of many are nearly Gaussian and tell little. There are about
-a thirteenth as many statistics as with VGG-19. Which numbers of filters, which sizes, was chosen by eye.
+scattering transform, Bruna & Mallat 2013), not all: sums of many are nearly Gaussian and tell little. There are 34,912
+statistics, a fifth of VGG-19's. Which numbers of filters and which sizes was chosen by eye.
 """
 
 import math
@@ -28,8 +29,8 @@ from torch import Tensor
 from lib.statistics.recognisers import Architecture, Conv, Kernel, Layer, Pool
 from lib.statistics.waves import even, wrapped
 
-WAVES = (48, 32, 32, 32)  # filters of the image at each octave
-CONTRASTS = (0, 48, 64, 64)  # filters of the octave before
+WAVES = (64, 48, 48, 48)  # filters of the image at each octave
+CONTRASTS = (0, 96, 96, 96)  # filters of the octave before
 WAVE_SIDE, CONTRAST_SIDE = 5, 3  # pixels
 CYCLES = {WAVE_SIDE: (0.12, 0.32), CONTRAST_SIDE: (0.15, 0.30)}  # a pixel: slowest and fastest wave
 GREY = 0.6  # the share of waves that see all three colours alike
@@ -116,6 +117,6 @@ def _weight(kernel: Kernel, width: int, generator: torch.Generator) -> Tensor:
         colours = torch.where(grey, 1.0, torch.randn(kernel.channels, 3, generator=generator))
         weight[:, :3] = colours[:, :, None, None] * filters[:, None]
     else:
-        sources = 3 + torch.randperm(width - 3, generator=generator)[: kernel.channels]
-        weight[torch.arange(kernel.channels), sources] = filters
+        rounds = [torch.randperm(width - 3, generator=generator) for _ in range(-(-kernel.channels // (width - 3)))]
+        weight[torch.arange(kernel.channels), 3 + torch.cat(rounds)[: kernel.channels]] = filters
     return weight
