@@ -1,0 +1,139 @@
+"""Macrocanonical textures by SOUL: channel means of a network in expectation (De Bortoli et al. 2021).
+
+The density is p(x) = exp[-N theta.(f(x) - f(x0)) - J(x)] / Z. lib/samplers/soul.py learns theta in one chain an image,
+which starts at the exemplar's Gaussian texture (as theirs do) and is the result. They run 10,000 iterations.
+
+Departures, which make some hundred iterations enough:
+
+- steps are measured by the exemplar's spectrum S (P = S) and the statistics by their response to such steps;
+- f is that of the image as it is shown, clipped to [0,1]: so f is bounded, and theta can be no way out of [0,1];
+- the exemplar is measured, as everywhere here, on its periodic component.
+
+J is a white Gaussian about the exemplar's mean colour, as wide as [0,1]: it decides only what f leaves open.
+"""
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from lib.energy import Statistics
+from lib.errors import TextureError
+from lib.images import check_image
+from lib.samplers.match import canvas, gaussian_of, spectral
+from lib.samplers.soul import SoulStep, responses, soul
+from lib.samplers.step import APART, checked_count, checked_size, white_noise
+from lib.statistics.channels import ChannelMeans, Features, RandomFeatures
+from lib.statistics.gaussian import GaussianTexture
+from lib.statistics.quadratic import periodic_component
+
+STEPS = 400
+DELTA, GAMMA, ONSET = 0.3, 0.004, 300
+WHITE = 0.5  # pixel units
+PROBES = 16  # moves by which the statistics' responses are measured, at each of two images
+LEAST = 1e-3  # of the median response: a statistic that hardly answers is not driven harder than that
+
+
+def macrocanonical_steps(
+    f: Statistics,
+    x0: Tensor,
+    n: int = 1,
+    size: int | tuple[int, int] | None = None,
+    seed: int = 0,
+    tileable: bool = False,
+    steps: int = STEPS,
+    delta: float = DELTA,
+    gamma: float = GAMMA,
+) -> Iterator[SoulStep]:
+    """SOUL for any statistics f [B,3,H,W] -> [B,d] and the targets mu = f(x0): one record an iteration.
+
+    `theta` and `average` of the records are [n,d], a row an image. The other arguments are those of `soul_steps`.
+    """
+    x0 = check_image(x0, "x0")
+    checked_count("n", n), checked_count("seed", seed, 0), checked_count("steps", steps)
+    height, width = checked_size(size, x0)
+    h, w = canvas(height, width, tileable)
+    gaussian = gaussian_of(x0)
+    mean, root = gaussian.mean.float()[:, :, None, None], spectral(gaussian, h, w)(0.5)
+
+    def shown(x: Tensor) -> Tensor:
+        return f(x.clamp(0, 1))
+
+    def white(x: Tensor) -> Tensor:
+        return (x - mean).square().sum((1, 2, 3)) / (2 * WHITE**2)
+
+    x = periodic_component(x0)
+    with torch.no_grad():
+        mu = shown(x)[0]
+    unit = typical_responses(shown, x, gaussian)
+
+    @lru_cache(maxsize=8)  # the runs take turns; each asks for the same few draws
+    def noise(k: int) -> Tensor:
+        return white_noise(n, h, w, seed, k)
+
+    def run(i: int) -> Iterator[SoulStep]:
+        def own(k: int) -> Tensor:
+            return noise(k)[i : i + 1]
+
+        return soul(shown, mu, mean + root(own(0)), own, steps, delta, gamma, white, unit, root, onset=ONSET)
+
+    # one run an image: its theta is its own, and how many there are decides nothing
+    for records in zip(*(run(i) for i in range(n)), strict=True):
+        yield side_by_side(records, height, width)
+
+
+def soul_steps(
+    x0: Tensor,
+    n: int = 1,
+    size: int | tuple[int, int] | None = None,
+    seed: int = 0,
+    tileable: bool = False,
+    features: Features | None = None,
+    layers: str = "full",
+    steps: int = STEPS,
+    delta: float = DELTA,
+    gamma: float = GAMMA,
+) -> Iterator[SoulStep]:
+    """n textures [n,3,H,W] with the channel means of x0 ([3,H,W] in [0,1]) in expectation; one record an iteration.
+
+    Args:
+        features: images [B,3,H,W] in [0,1] -> list of maps, shallow to deep; None for random smooth filters.
+        layers: "full" for all of them; "shallow" or "deep" for the first or the last half.
+        delta, gamma: step sizes of theta and of the image, at first (see lib/samplers/soul.py).
+
+    Sample i depends on (seed, i) alone. `tileable` makes opposite edges meet. Raises TextureError for an x0 that is no
+    image in [0,1] of at least 32x32, or another argument out of range.
+    """
+    if layers not in ("shallow", "deep", "full"):
+        raise TextureError(f"layers is {layers!r}; choose shallow, deep or full")
+    f = ChannelMeans(RandomFeatures() if features is None else features)
+    half, last = (len(f.layers) + 1) // 2, len(f.layers)
+    if layers != "full":
+        f = ChannelMeans(f.features, tuple(range(half) if layers == "shallow" else range(half, last)))
+    return macrocanonical_steps(f, x0, n, size, seed, tileable, steps, delta, gamma)
+
+
+def typical_responses(f: Statistics, x: Tensor, gaussian: GaussianTexture) -> Tensor:
+    """v [d] for `soul`: the mean of the responses at the exemplar x [1,3,H,W] and at its Gaussian texture.
+
+    Where a run ends, and where it starts: a channel that sees edges is asleep in the one and not in the other.
+    """
+    height, width = x.shape[-2:]
+    root = spectral(gaussian, height, width)(0.5)
+    noise = white_noise(PROBES + 1, height, width, 0, APART)
+    start = gaussian.mean.float()[:, :, None, None] + root(noise[PROBES:])
+    v = (responses(f, x, root, noise[:PROBES]) + responses(f, start, root, noise[:PROBES])) / 2
+    return v.clamp_min(LEAST * v.median() + 1e-12)
+
+
+def side_by_side(records: tuple[SoulStep, ...], height: int, width: int) -> SoulStep:
+    """One record of several runs: images cut to size, mean mismatch, a row of theta for each."""
+    return SoulStep(
+        torch.cat([r.image for r in records])[..., :height, :width],
+        sum(r.loss for r in records) / len(records),
+        records[0].step,
+        records[0].steps,
+        torch.stack([r.theta for r in records]),
+        torch.stack([r.average for r in records]),
+    )
