@@ -13,14 +13,18 @@ J is a white Gaussian about the exemplar's mean colour, as wide as [0,1]: it dec
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from lib.energy import Statistics
+from lib.energy import Statistics, denoised
 from lib.errors import TextureError
 from lib.images import check_image
+from lib.model import Model
+from lib.samplers.diffuse import tiled
+from lib.samplers.langevin import Filter
 from lib.samplers.match import canvas, gaussian_of, spectral
 from lib.samplers.soul import SoulStep, responses, soul
 from lib.samplers.step import APART, checked_count, checked_size, white_noise
@@ -31,6 +35,7 @@ from lib.statistics.quadratic import periodic_component
 STEPS = 400
 DELTA, GAMMA, ONSET = 0.3, 0.004, 300
 WHITE = 0.5  # pixel units
+SIGMA = 0.05  # the noise level of `soul_learned_steps`, pixel units
 PROBES = 16  # moves by which the statistics' responses are measured, at each of two images
 LEAST = 1e-3  # of the median response: a statistic that hardly answers is not driven harder than that
 
@@ -53,34 +58,19 @@ def macrocanonical_steps(
     x0 = check_image(x0, "x0")
     checked_count("n", n), checked_count("seed", seed, 0), checked_count("steps", steps)
     height, width = checked_size(size, x0)
-    h, w = canvas(height, width, tileable)
-    gaussian = gaussian_of(x0)
-    mean, root = gaussian.mean.float()[:, :, None, None], spectral(gaussian, h, w)(0.5)
+    gaussian, x = gaussian_of(x0), periodic_component(x0)
 
     def shown(x: Tensor) -> Tensor:
         return f(x.clamp(0, 1))
 
-    def white(x: Tensor) -> Tensor:
-        return (x - mean).square().sum((1, 2, 3)) / (2 * WHITE**2)
-
-    x = periodic_component(x0)
     with torch.no_grad():
         mu = shown(x)[0]
-    unit = typical_responses(shown, x, gaussian)
-
-    @lru_cache(maxsize=8)  # the runs take turns; each asks for the same few draws
-    def noise(k: int) -> Tensor:
-        return white_noise(n, h, w, seed, k)
-
-    def run(i: int) -> Iterator[SoulStep]:
-        def own(k: int) -> Tensor:
-            return noise(k)[i : i + 1]
-
-        return soul(shown, mu, mean + root(own(0)), own, steps, delta, gamma, white, unit, root, onset=ONSET)
-
-    # one run an image: its theta is its own, and how many there are decides nothing
-    for records in zip(*(run(i) for i in range(n)), strict=True):
-        yield side_by_side(records, height, width)
+    mean = gaussian.mean.float()[:, :, None, None]
+    unit = typical_responses(shown, x, mean, spectral(gaussian, *x.shape[-2:])(0.5))
+    h, w = canvas(height, width, tileable)
+    root = spectral(gaussian, h, w)(0.5)
+    for record in chains(shown, mu, unit, mean, root, (n, h, w), seed, steps, delta, gamma):
+        yield replace(record, image=record.image[..., :height, :width])
 
 
 def soul_steps(
@@ -114,26 +104,95 @@ def soul_steps(
     return macrocanonical_steps(f, x0, n, size, seed, tileable, steps, delta, gamma)
 
 
-def typical_responses(f: Statistics, x: Tensor, gaussian: GaussianTexture) -> Tensor:
-    """v [d] for `soul`: the mean of the responses at the exemplar x [1,3,H,W] and at its Gaussian texture.
+def soul_learned_steps(
+    model: Model,
+    x0: Tensor,
+    n: int = 1,
+    size: int | tuple[int, int] | None = None,
+    seed: int = 0,
+    tileable: bool = False,
+    steps: int = STEPS,
+    delta: float = DELTA,
+    gamma: float = GAMMA,
+) -> Iterator[SoulStep]:
+    """n textures [n,3,H,W] with the learned statistics of x0 in expectation; arguments of `soul_steps`.
+
+    The density is that of y = x + sigma eps at one small noise level, `SIGMA`. There lambda_phi guesses, at a glance,
+    theta = lam / sigma (lib/energy.py: the score is -eps_hat / sigma). SOUL starts from that, with E f(x0 + sigma eps)
+    for mu. What is shown is Miyasawa's estimate of x, by the theta learned so far.
+    """
+    x0 = check_image(x0, "x0")
+    checked_count("n", n), checked_count("seed", seed, 0), checked_count("steps", steps)
+    height, width = checked_size(size, x0)
+    gaussian, x, f = gaussian_of(x0), periodic_component(x0), model.statistics
+    y = x + SIGMA * white_noise(PROBES, *x.shape[-2:], 0, APART)
+    with torch.no_grad():
+        mu = f(y).mean(0)
+        theta = model.multipliers(tiled(x0), SIGMA)[0] / SIGMA
+    mean = gaussian.mean.float()[:, :, None, None]
+    unit = typical_responses(f, y[:1], mean, noisy_root(gaussian, *x.shape[-2:]))
+    h, w = canvas(height, width, tileable)
+    for record in chains(f, mu, unit, mean, noisy_root(gaussian, h, w), (n, h, w), seed, steps, delta, gamma, theta):
+        estimate = denoised(f, SIGMA * record.theta, record.image, SIGMA)
+        yield replace(record, image=estimate.clamp(0, 1)[..., :height, :width])
+
+
+def noisy_root(gaussian: GaussianTexture, height: int, width: int) -> Filter:
+    """(S + sigma^2)^(1/2) with S(0) = 0: the energy of the learned statistics holds a texture's mean to be known."""
+    root = spectral(gaussian, height, width, SIGMA)(0.5)
+
+    def apply(z: Tensor) -> Tensor:
+        constant = z.mean((2, 3), keepdim=True)
+        return root(z - constant) + SIGMA * constant
+
+    return apply
+
+
+def typical_responses(f: Statistics, x: Tensor, mean: Tensor, root: Filter) -> Tensor:
+    """v [d] for `soul`: the mean of the responses at the exemplar x [1,3,H,W] and at a Gaussian texture mean + root(z).
 
     Where a run ends, and where it starts: a channel that sees edges is asleep in the one and not in the other.
     """
-    height, width = x.shape[-2:]
-    root = spectral(gaussian, height, width)(0.5)
-    noise = white_noise(PROBES + 1, height, width, 0, APART)
-    start = gaussian.mean.float()[:, :, None, None] + root(noise[PROBES:])
+    noise = white_noise(PROBES + 1, *x.shape[-2:], 0, APART)
+    start = mean + root(noise[PROBES:])
     v = (responses(f, x, root, noise[:PROBES]) + responses(f, start, root, noise[:PROBES])) / 2
     return v.clamp_min(LEAST * v.median() + 1e-12)
 
 
-def side_by_side(records: tuple[SoulStep, ...], height: int, width: int) -> SoulStep:
-    """One record of several runs: images cut to size, mean mismatch, a row of theta for each."""
-    return SoulStep(
-        torch.cat([r.image for r in records])[..., :height, :width],
-        sum(r.loss for r in records) / len(records),
-        records[0].step,
-        records[0].steps,
-        torch.stack([r.theta for r in records]),
-        torch.stack([r.average for r in records]),
-    )
+def chains(
+    f: Statistics,
+    mu: Tensor,
+    unit: Tensor,
+    mean: Tensor,
+    root: Filter,
+    shape: tuple[int, int, int],
+    seed: int,
+    steps: int,
+    delta: float,
+    gamma: float,
+    theta: Tensor | None = None,
+) -> Iterator[SoulStep]:
+    """`soul` for each of n images of `shape` (n, height, width) from mean + P^(1/2) z, with root = P^(1/2).
+
+    Each has a theta of its own, so that their number decides nothing.
+    """
+    n, h, w = shape
+
+    def white(x: Tensor) -> Tensor:
+        return (x - mean).square().sum((1, 2, 3)) / (2 * WHITE**2)
+
+    @lru_cache(maxsize=8)  # the runs take turns, and each asks for the same few draws
+    def noise(k: int) -> Tensor:
+        return white_noise(n, h, w, seed, k)
+
+    def run(i: int) -> Iterator[SoulStep]:
+        def own(k: int) -> Tensor:
+            return noise(k)[i : i + 1]
+
+        return soul(f, mu, mean + root(own(0)), own, steps, delta, gamma, white, unit, root, theta, ONSET)
+
+    for records in zip(*(run(i) for i in range(n)), strict=True):
+        images, thetas, averages = ([getattr(r, name) for r in records] for name in ("image", "theta", "average"))
+        loss = sum(r.loss for r in records) / n
+        first = records[0]
+        yield SoulStep(torch.cat(images), loss, first.step, steps, torch.stack(thetas), torch.stack(averages))

@@ -6,8 +6,8 @@
 near the covariance of p, all frequencies of an image settle in equally many steps and gamma has no unit. A texture's
 spectrum spans decades: with P = 1, the step that its finest detail bears leaves its coarsest where it was.
 
-There is no Metropolis test, and the law at a fixed gamma is a little off. For the Gaussian U = (x - m)' S^-1 (x - m) / 2
-it is known exactly: the mean is right, and an eigenvalue s of S comes out as s / (1 - gamma / 2s) with P = 1, and as
+There is no Metropolis test, and the law at a fixed gamma is a little off. It is known exactly for a Gaussian of
+covariance S: the mean is right, and an eigenvalue s of S comes out as s / (1 - gamma / 2s) with P = 1, and as
 s / (1 - gamma / 2) with P = S.
 
 Such chains diverge where the energy is too steep for gamma. As in the truncated drift of Roberts & Tweedie (1996), a
