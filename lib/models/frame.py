@@ -16,11 +16,13 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from lib.models.soul import DELTA, GAMMA, STEPS, macrocanonical_steps
+from lib.models import soul
+from lib.models.soul import macrocanonical_steps
 from lib.samplers.soul import SoulStep
 from lib.statistics.channels import ChannelMeans, Features, RandomFeatures
 from lib.statistics.filters import FilterMarginals
 
+DELTA, GAMMA = 3.0, 0.002  # bins have steep sides: shorter steps of the image, longer ones of theta
 LAYER = 2  # of the maps that features give: fine enough for edges, wide enough for corners
 
 
@@ -30,7 +32,7 @@ def frame_steps(
     size: int | tuple[int, int] | None = None,
     seed: int = 0,
     tileable: bool = False,
-    steps: int = STEPS,
+    steps: int = soul.STEPS,
     delta: float = DELTA,
     gamma: float = GAMMA,
 ) -> Iterator[SoulStep]:
@@ -46,9 +48,9 @@ def deep_frame_steps(
     tileable: bool = False,
     features: Features | None = None,
     layer: int = LAYER,
-    steps: int = STEPS,
-    delta: float = DELTA,
-    gamma: float = GAMMA,
+    steps: int = soul.STEPS,
+    delta: float = soul.DELTA,
+    gamma: float = soul.GAMMA,
 ) -> Iterator[SoulStep]:
     """n textures [n,3,H,W] from deep FRAME of x0, with the `layer`-th map (from 0) that `features` give.
 

@@ -12,7 +12,7 @@ Departures, which make some hundred iterations enough:
 J is a white Gaussian about the exemplar's mean colour, as wide as [0,1]: it decides only what f leaves open.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import lru_cache
 
@@ -137,6 +137,11 @@ def soul_learned_steps(
         yield replace(record, image=estimate.clamp(0, 1)[..., :height, :width])
 
 
+def white(mean: Tensor) -> Callable[[Tensor], Tensor]:
+    """J(x) = |x - mean|^2 / (2 WHITE^2), the reference: [n,3,H,W] -> [n]."""
+    return lambda x: (x - mean).square().sum((1, 2, 3)) / (2 * WHITE**2)
+
+
 def noisy_root(gaussian: GaussianTexture, height: int, width: int) -> Filter:
     """(S + sigma^2)^(1/2) with S(0) = 0: the energy of the learned statistics holds a texture's mean to be known."""
     root = spectral(gaussian, height, width, SIGMA)(0.5)
@@ -178,9 +183,6 @@ def chains(
     """
     n, h, w = shape
 
-    def white(x: Tensor) -> Tensor:
-        return (x - mean).square().sum((1, 2, 3)) / (2 * WHITE**2)
-
     @lru_cache(maxsize=8)  # the runs take turns, and each asks for the same few draws
     def noise(k: int) -> Tensor:
         return white_noise(n, h, w, seed, k)
@@ -189,7 +191,7 @@ def chains(
         def own(k: int) -> Tensor:
             return noise(k)[i : i + 1]
 
-        return soul(f, mu, mean + root(own(0)), own, steps, delta, gamma, white, unit, root, theta, ONSET)
+        return soul(f, mu, mean + root(own(0)), own, steps, delta, gamma, white(mean), unit, root, theta, ONSET)
 
     for records in zip(*(run(i) for i in range(n)), strict=True):
         images, thetas, averages = ([getattr(r, name) for r in records] for name in ("image", "theta", "average"))

@@ -41,7 +41,7 @@ SMALL = 0.05  # of P^(1/2) z: a move that f answers in proportion
 
 @dataclass(frozen=True)
 class SoulStep(Step):
-    """`theta` [d] as learned so far, and its `average` over the iterations, weighted by delta.
+    """`theta` [d] as learned so far, and its `average` over the iterations, the k-th weighted by k.
 
     `loss` is the root mean square over statistics of (N / v)^(1/2) (mean f - mu): the mismatch, in deviations of f.
     """
@@ -87,7 +87,7 @@ def soul(
     pixels = starts.shape[-2] * starts.shape[-1]
     v = torch.as_tensor(unit).to(starts)
     theta = project(torch.zeros_like(mu) if theta is None else theta, v, radius)
-    average, weight, moves = torch.zeros_like(mu), 0.0, 0
+    average, moves = torch.zeros_like(mu), 0
     x, deviation = _measured(f, mu, starts)
     for k in range(1, steps + 1):
         late = 1 + k / onset
@@ -101,8 +101,7 @@ def soul(
             x, deviation = _measured(f, mu, move(x.detach(), gradient, gamma_k, noise(moves), root))
             mean = mean + deviation.detach().mean(0) / m
         theta = project(theta + delta_k * mean / v, v, radius)
-        weight += delta_k
-        average = torch.lerp(average, theta, delta_k / weight)
+        average = torch.lerp(average, theta, 2 / (k + 1))
         loss = (pixels * mean.square() / v).mean().sqrt().item()
         yield SoulStep(x.detach().clamp(0, 1), loss, k, steps, theta, average)
 
