@@ -13,17 +13,18 @@ Gaussian for J; theirs has unit variance on pixels of 0 to 255 less the mean, ou
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from torch import Tensor
 
 from lib.models import soul
-from lib.models.soul import macrocanonical_steps
+from lib.models.soul import checked, macrocanonical_steps
 from lib.samplers.soul import SoulStep
-from lib.statistics.channels import ChannelMeans, Features, RandomFeatures
+from lib.statistics.backbone import Backbone, load_backbone
+from lib.statistics.channels import ChannelMeans
 from lib.statistics.filters import FilterMarginals
 
 DELTA, GAMMA = 3.0, 0.002  # bins have steep sides: shorter steps of the image, longer ones of theta
-LAYER = 2  # of the maps that features give: fine enough for edges, wide enough for corners
 
 
 def frame_steps(
@@ -32,12 +33,13 @@ def frame_steps(
     size: int | tuple[int, int] | None = None,
     seed: int = 0,
     tileable: bool = False,
-    steps: int = soul.STEPS,
+    iterations: int = soul.ITERATIONS,
     delta: float = DELTA,
     gamma: float = GAMMA,
 ) -> Iterator[SoulStep]:
     """n textures [n,3,H,W] from FRAME of x0 ([3,H,W] in [0,1]), one record an iteration; arguments of `soul_steps`."""
-    return macrocanonical_steps(FilterMarginals(x0), x0, n, size, seed, tileable, steps, delta, gamma)
+    x0 = checked(x0, n, size, seed, iterations, delta, gamma)
+    return macrocanonical_steps(FilterMarginals(x0), x0, n, size, seed, tileable, iterations, delta, gamma)
 
 
 def deep_frame_steps(
@@ -46,16 +48,17 @@ def deep_frame_steps(
     size: int | tuple[int, int] | None = None,
     seed: int = 0,
     tileable: bool = False,
-    features: Features | None = None,
-    layer: int = LAYER,
-    steps: int = soul.STEPS,
+    iterations: int = soul.ITERATIONS,
     delta: float = soul.DELTA,
     gamma: float = soul.GAMMA,
+    layer: str | None = None,
+    backbone: str | Path | Backbone | None = None,
 ) -> Iterator[SoulStep]:
-    """n textures [n,3,H,W] from deep FRAME of x0, with the `layer`-th map (from 0) that `features` give.
+    """n textures [n,3,H,W] from deep FRAME of x0, by one `layer` of the network; other arguments of `soul_steps`.
 
-    `features` are images [B,3,H,W] in [0,1] -> list of maps, after ReLU; None for random filters. Other arguments of
-    `soul_steps`.
+    `layer` is a name, None for the one in lib/statistics/recognisers.py. Raises TextureError for one there is not.
     """
-    f = ChannelMeans(RandomFeatures() if features is None else features, (layer,))
-    return macrocanonical_steps(f, x0, n, size, seed, tileable, steps, delta, gamma)
+    x0 = checked(x0, n, size, seed, iterations, delta, gamma)
+    network = load_backbone(backbone)
+    f = ChannelMeans(network, [network.architecture.single if layer is None else layer])
+    return macrocanonical_steps(f, x0, n, size, seed, tileable, iterations, delta, gamma)

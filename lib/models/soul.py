@@ -15,29 +15,61 @@ J is a white Gaussian about the exemplar's mean colour, as wide as [0,1]: it dec
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from lib.energy import Statistics, denoised
-from lib.errors import TextureError
 from lib.images import check_image
-from lib.model import Model
 from lib.samplers.diffuse import tiled
-from lib.samplers.langevin import Filter
+from lib.samplers.langevin import Filter, checked_positive
 from lib.samplers.match import canvas, gaussian_of, spectral
 from lib.samplers.soul import SoulStep, responses, soul
 from lib.samplers.step import APART, checked_count, checked_size, white_noise
-from lib.statistics.channels import ChannelMeans, Features, RandomFeatures
+from lib.statistics.backbone import Backbone
+from lib.statistics.channels import ChannelMeans, chosen, smooth
 from lib.statistics.gaussian import GaussianTexture
 from lib.statistics.quadratic import periodic_component
+from lib.training.checkpoint import load
 
-STEPS = 400
+ITERATIONS = 400
 DELTA, GAMMA, ONSET = 0.3, 0.004, 300
 WHITE = 0.5  # pixel units
 SIGMA = 0.05  # the noise level of `soul_learned_steps`, pixel units
 PROBES = 16  # moves by which the statistics' responses are measured, at each of two images
 LEAST = 1e-3  # of the median response: a statistic that hardly answers is not driven harder than that
+
+
+def soul_steps(
+    x0: Tensor,
+    n: int = 1,
+    size: int | tuple[int, int] | None = None,
+    seed: int = 0,
+    tileable: bool = False,
+    iterations: int = ITERATIONS,
+    delta: float = DELTA,
+    gamma: float = GAMMA,
+    layers: str = "full",
+    backbone: str | Path | Backbone | None = None,
+) -> Iterator[SoulStep]:
+    """n textures [n,3,H,W] with the channel means of x0 ([3,H,W] in [0,1]) in expectation; one record an iteration.
+
+    Args:
+        delta, gamma: step sizes of theta and of the image, at first (see lib/samplers/soul.py).
+        layers: "shallow", "deep" or "full" (see lib/statistics/channels.py).
+        backbone: as in `load_backbone`.
+
+    `theta` and `average` of the records are [n,d], a row an image. Sample i depends on (seed, i) alone. `tileable`
+    makes opposite edges meet.
+
+    Raises TextureError for an x0 that is no image in [0,1] of at least 32x32, another argument out of range, or a
+    backbone that cannot be had.
+    """
+    x0 = checked(x0, n, size, seed, iterations, delta, gamma)
+    network = smooth(backbone)
+    f = ChannelMeans(network, chosen(network, layers))
+    return macrocanonical_steps(f, x0, n, size, seed, tileable, iterations, delta, gamma)
 
 
 def macrocanonical_steps(
@@ -47,16 +79,12 @@ def macrocanonical_steps(
     size: int | tuple[int, int] | None = None,
     seed: int = 0,
     tileable: bool = False,
-    steps: int = STEPS,
+    iterations: int = ITERATIONS,
     delta: float = DELTA,
     gamma: float = GAMMA,
 ) -> Iterator[SoulStep]:
-    """SOUL for any statistics f [B,3,H,W] -> [B,d] and the targets mu = f(x0): one record an iteration.
-
-    `theta` and `average` of the records are [n,d], a row an image. The other arguments are those of `soul_steps`.
-    """
-    x0 = check_image(x0, "x0")
-    checked_count("n", n), checked_count("seed", seed, 0), checked_count("steps", steps)
+    """SOUL for any statistics f [B,3,H,W] -> [B,d] and the targets mu = f(x0); the rest as in `soul_steps`."""
+    x0 = checked(x0, n, size, seed, iterations, delta, gamma)
     height, width = checked_size(size, x0)
     gaussian, x = gaussian_of(x0), periodic_component(x0)
 
@@ -69,60 +97,29 @@ def macrocanonical_steps(
     unit = typical_responses(shown, x, mean, spectral(gaussian, *x.shape[-2:])(0.5))
     h, w = canvas(height, width, tileable)
     root = spectral(gaussian, h, w)(0.5)
-    for record in chains(shown, mu, unit, mean, root, (n, h, w), seed, steps, delta, gamma):
+    for record in chains(shown, mu, unit, mean, root, (n, h, w), seed, iterations, delta, gamma):
         yield replace(record, image=record.image[..., :height, :width])
 
 
-def soul_steps(
-    x0: Tensor,
-    n: int = 1,
-    size: int | tuple[int, int] | None = None,
-    seed: int = 0,
-    tileable: bool = False,
-    features: Features | None = None,
-    layers: str = "full",
-    steps: int = STEPS,
-    delta: float = DELTA,
-    gamma: float = GAMMA,
-) -> Iterator[SoulStep]:
-    """n textures [n,3,H,W] with the channel means of x0 ([3,H,W] in [0,1]) in expectation; one record an iteration.
-
-    Args:
-        features: images [B,3,H,W] in [0,1] -> list of maps, shallow to deep; None for random smooth filters.
-        layers: "full" for all of them; "shallow" or "deep" for the first or the last half.
-        delta, gamma: step sizes of theta and of the image, at first (see lib/samplers/soul.py).
-
-    Sample i depends on (seed, i) alone. `tileable` makes opposite edges meet. Raises TextureError for an x0 that is no
-    image in [0,1] of at least 32x32, or another argument out of range.
-    """
-    if layers not in ("shallow", "deep", "full"):
-        raise TextureError(f"layers is {layers!r}; choose shallow, deep or full")
-    f = ChannelMeans(RandomFeatures() if features is None else features)
-    half, last = (len(f.layers) + 1) // 2, len(f.layers)
-    if layers != "full":
-        f = ChannelMeans(f.features, tuple(range(half) if layers == "shallow" else range(half, last)))
-    return macrocanonical_steps(f, x0, n, size, seed, tileable, steps, delta, gamma)
-
-
 def soul_learned_steps(
-    model: Model,
     x0: Tensor,
     n: int = 1,
     size: int | tuple[int, int] | None = None,
     seed: int = 0,
     tileable: bool = False,
-    steps: int = STEPS,
+    iterations: int = ITERATIONS,
     delta: float = DELTA,
     gamma: float = GAMMA,
+    checkpoint: str = "default",
 ) -> Iterator[SoulStep]:
-    """n textures [n,3,H,W] with the learned statistics of x0 in expectation; arguments of `soul_steps`.
+    """n textures [n,3,H,W] with the learned statistics of x0 in expectation; the rest as in `soul_steps`.
 
     The density is that of y = x + sigma eps at one small noise level, `SIGMA`. There lambda_phi guesses, at a glance,
     theta = lam / sigma (lib/energy.py: the score is -eps_hat / sigma). SOUL starts from that, with E f(x0 + sigma eps)
     for mu. What is shown is Miyasawa's estimate of x, by the theta learned so far.
     """
-    x0 = check_image(x0, "x0")
-    checked_count("n", n), checked_count("seed", seed, 0), checked_count("steps", steps)
+    x0 = checked(x0, n, size, seed, iterations, delta, gamma)
+    model = load(checkpoint)
     height, width = checked_size(size, x0)
     gaussian, x, f = gaussian_of(x0), periodic_component(x0), model.statistics
     y = x + SIGMA * white_noise(PROBES, *x.shape[-2:], 0, APART)
@@ -132,9 +129,20 @@ def soul_learned_steps(
     mean = gaussian.mean.float()[:, :, None, None]
     unit = typical_responses(f, y[:1], mean, noisy_root(gaussian, *x.shape[-2:]))
     h, w = canvas(height, width, tileable)
-    for record in chains(f, mu, unit, mean, noisy_root(gaussian, h, w), (n, h, w), seed, steps, delta, gamma, theta):
+    root = noisy_root(gaussian, h, w)
+    for record in chains(f, mu, unit, mean, root, (n, h, w), seed, iterations, delta, gamma, theta):
         estimate = denoised(f, SIGMA * record.theta, record.image, SIGMA)
         yield replace(record, image=estimate.clamp(0, 1)[..., :height, :width])
+
+
+def checked(
+    x0: Tensor, n: int, size: int | tuple[int, int] | None, seed: int, iterations: int, delta: float, gamma: float
+) -> Tensor:
+    """x0 as [1,3,H,W], and the first argument out of range told."""
+    x0 = check_image(x0, "x0")
+    checked_count("n", n), checked_count("seed", seed, 0), checked_count("iterations", iterations)
+    checked_positive("delta", delta), checked_positive("gamma", gamma), checked_size(size, x0)
+    return x0
 
 
 def white(mean: Tensor) -> Callable[[Tensor], Tensor]:
