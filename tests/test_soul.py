@@ -16,7 +16,7 @@ from torch import Tensor
 from lib.errors import TextureError
 from lib.samplers.langevin import move
 from lib.samplers.match import spectral
-from lib.samplers.soul import A, B, C, SoulStep, project, responses, soul
+from lib.samplers.soul import A, B, C, SoulStep, largest, project, rates, soul
 from lib.samplers.step import white_noise
 from lib.statistics.gaussian import Autocovariance, GaussianTexture
 
@@ -172,7 +172,7 @@ def test_the_gaussian_textures_multipliers_are_found() -> None:
     assert (slope[0, 1] / slope[1, 1]).item() == pytest.approx(1, abs=0.25)
 
 
-def test_responses_of_linear_statistics_are_their_variances() -> None:
+def test_the_mean_square_rates_of_linear_statistics_are_their_variances() -> None:
     """v = N Var f exactly, for f linear in x and moves of covariance P."""
     weights = torch.randn(5, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1)) / SIDE**2
     scale = torch.linspace(0.1, 1, SIDE)
@@ -180,8 +180,29 @@ def test_responses_of_linear_statistics_are_their_variances() -> None:
     def linear(x: Tensor) -> Tensor:
         return torch.einsum("dchw,bchw->bd", weights, x)
 
-    found = responses(linear, torch.full((1, 3, SIDE, SIDE), 0.5), lambda z: scale * z, white_noise(400, SIDE, SIDE, 0))
-    assert torch.allclose(found, SIDE**2 * (weights * scale).square().sum((1, 2, 3)), rtol=0.25)
+    found = rates(linear, torch.full((1, 3, SIDE, SIDE), 0.5), lambda z: scale * z, white_noise(400, SIDE, SIDE, 0))
+    assert torch.allclose(found.square().mean(0), SIDE**2 * (weights * scale).square().sum((1, 2, 3)), rtol=0.25)
+
+
+@pytest.mark.parametrize("copies", [1, 20])
+@pytest.mark.parametrize(("share", "bounded"), [(0.9, True), (1.1, False)])
+def test_theta_and_f_swing_and_stay_bounded_below_four(copies: int, share: float, bounded: bool) -> None:
+    """delta gamma rho on either side of 4, for a mean that is told once, or many times; no fall, no shortening."""
+
+    def mean(x: Tensor) -> Tensor:
+        return x.mean((1, 2, 3))[:, None].repeat(1, copies)
+
+    start, gamma = torch.full((1, 3, SIDE, SIDE), 0.5), 1e-4
+    found = rates(mean, start, lambda u: u, white_noise(200, SIDE, SIDE, 0))
+    v = torch.full((copies,), 1 / 3)  # N times the variance of the mean of 3N numbers of variance one
+    rho = largest(found, v)
+    assert rho == pytest.approx(copies, rel=0.3)
+    runs = soul(
+        mean, mean(start)[0], start, draws(1), 200, share * 4 / (gamma * copies), gamma,
+        lambda x: 0 * x.sum((1, 2, 3)), v, onset=10**9, radius=1e9,
+    )  # fmt: skip
+    losses = [record.loss for record in runs]
+    assert (max(losses[-20:]) < 30 * max(losses[:20])) == bounded
 
 
 @pytest.mark.parametrize(

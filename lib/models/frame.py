@@ -24,8 +24,6 @@ from lib.statistics.backbone import Backbone, load_backbone
 from lib.statistics.channels import ChannelMeans
 from lib.statistics.filters import FilterMarginals
 
-DELTA, GAMMA = 3.0, 0.002  # bins have steep sides: shorter steps of the image, longer ones of theta
-
 
 def frame_steps(
     x0: Tensor,
@@ -34,8 +32,8 @@ def frame_steps(
     seed: int = 0,
     tileable: bool = False,
     iterations: int = soul.ITERATIONS,
-    delta: float = DELTA,
-    gamma: float = GAMMA,
+    delta: float = soul.DELTA,
+    gamma: float = soul.GAMMA,
 ) -> Iterator[SoulStep]:
     """n textures [n,3,H,W] from FRAME of x0 ([3,H,W] in [0,1]), one record an iteration; arguments of `soul_steps`."""
     x0 = checked(x0, n, size, seed, iterations, delta, gamma)

@@ -5,7 +5,8 @@ which starts at the exemplar's Gaussian texture (as theirs do) and is the result
 
 Departures, which make some hundred iterations enough:
 
-- steps are measured by the exemplar's spectrum S (P = S) and the statistics by their response to such steps;
+- steps are measured by the exemplar's spectrum S (P = S) and the statistics by their response to such steps, so that
+  one delta and gamma, without unit, serve all statistics;
 - f is that of the image as it is shown, clipped to [0,1]: so f is bounded, and theta can be no way out of [0,1];
 - the exemplar is measured, as everywhere here, on its periodic component.
 
@@ -25,7 +26,7 @@ from lib.images import check_image
 from lib.samplers.diffuse import tiled
 from lib.samplers.langevin import Filter, checked_positive
 from lib.samplers.match import canvas, gaussian_of, spectral
-from lib.samplers.soul import SoulStep, responses, soul
+from lib.samplers.soul import SoulStep, largest, rates, soul
 from lib.samplers.step import APART, checked_count, checked_size, white_noise
 from lib.statistics.backbone import Backbone
 from lib.statistics.channels import ChannelMeans, chosen, smooth
@@ -34,9 +35,10 @@ from lib.statistics.quadratic import periodic_component
 from lib.training.checkpoint import load
 
 ITERATIONS = 400
-DELTA, GAMMA, ONSET = 0.3, 0.004, 300
+DELTA, GAMMA, ONSET = 100.0, 0.002, 300
 WHITE = 0.5  # pixel units
 SIGMA = 0.05  # the noise level of `soul_learned_steps`, pixel units
+LEARNED_ITERATIONS, LEARNED_DELTA = 150, 30.0  # theta starts near its place
 PROBES = 16  # moves by which the statistics' responses are measured, at each of two images
 LEAST = 1e-3  # of the median response: a statistic that hardly answers is not driven harder than that
 
@@ -56,7 +58,8 @@ def soul_steps(
     """n textures [n,3,H,W] with the channel means of x0 ([3,H,W] in [0,1]) in expectation; one record an iteration.
 
     Args:
-        delta, gamma: step sizes of theta and of the image, at first (see lib/samplers/soul.py).
+        delta, gamma: step sizes of theta and of the image, at first; their product is best well below 4 (see
+            lib/samplers/soul.py, where this delta is delta rho).
         layers: "shallow", "deep" or "full" (see lib/statistics/channels.py).
         backbone: as in `load_backbone`.
 
@@ -94,10 +97,10 @@ def macrocanonical_steps(
     with torch.no_grad():
         mu = shown(x)[0]
     mean = gaussian.mean.float()[:, :, None, None]
-    unit = typical_responses(shown, x, mean, spectral(gaussian, *x.shape[-2:])(0.5))
+    unit, rho = typical_responses(shown, x, mean, spectral(gaussian, *x.shape[-2:])(0.5))
     h, w = canvas(height, width, tileable)
     root = spectral(gaussian, h, w)(0.5)
-    for record in chains(shown, mu, unit, mean, root, (n, h, w), seed, iterations, delta, gamma):
+    for record in chains(shown, mu, unit, mean, root, (n, h, w), seed, iterations, delta / rho, gamma):
         yield replace(record, image=record.image[..., :height, :width])
 
 
@@ -107,8 +110,8 @@ def soul_learned_steps(
     size: int | tuple[int, int] | None = None,
     seed: int = 0,
     tileable: bool = False,
-    iterations: int = ITERATIONS,
-    delta: float = DELTA,
+    iterations: int = LEARNED_ITERATIONS,
+    delta: float = LEARNED_DELTA,
     gamma: float = GAMMA,
     checkpoint: str = "default",
 ) -> Iterator[SoulStep]:
@@ -116,7 +119,7 @@ def soul_learned_steps(
 
     The density is that of y = x + sigma eps at one small noise level, `SIGMA`. There lambda_phi guesses, at a glance,
     theta = lam / sigma (lib/energy.py: the score is -eps_hat / sigma). SOUL starts from that, with E f(x0 + sigma eps)
-    for mu. What is shown is Miyasawa's estimate of x, by the theta learned so far.
+    for mu. What is shown is Miyasawa's estimate of x from y, clipped, by the theta learned so far.
     """
     x0 = checked(x0, n, size, seed, iterations, delta, gamma)
     model = load(checkpoint)
@@ -125,13 +128,15 @@ def soul_learned_steps(
     y = x + SIGMA * white_noise(PROBES, *x.shape[-2:], 0, APART)
     with torch.no_grad():
         mu = f(y).mean(0)
-        theta = model.multipliers(tiled(x0), SIGMA)[0] / SIGMA
+        guess = model.multipliers(tiled(x0), SIGMA)[0] / SIGMA
     mean = gaussian.mean.float()[:, :, None, None]
-    unit = typical_responses(f, y[:1], mean, noisy_root(gaussian, *x.shape[-2:]))
+    unit, rho = typical_responses(f, y[:1], mean, noisy_root(gaussian, *x.shape[-2:]))
     h, w = canvas(height, width, tileable)
     root = noisy_root(gaussian, h, w)
-    for record in chains(f, mu, unit, mean, root, (n, h, w), seed, iterations, delta, gamma, theta):
-        estimate = denoised(f, SIGMA * record.theta, record.image, SIGMA)
+    for record in chains(f, mu, unit, mean, root, (n, h, w), seed, iterations, delta / rho, gamma, guess):
+        # one by one: in a batch, rounding would depend on how many there are
+        pairs = zip(record.theta, record.image, strict=True)
+        estimate = torch.cat([denoised(f, SIGMA * theta, y[None], SIGMA) for theta, y in pairs])
         yield replace(record, image=estimate.clamp(0, 1)[..., :height, :width])
 
 
@@ -161,15 +166,16 @@ def noisy_root(gaussian: GaussianTexture, height: int, width: int) -> Filter:
     return apply
 
 
-def typical_responses(f: Statistics, x: Tensor, mean: Tensor, root: Filter) -> Tensor:
-    """v [d] for `soul`: the mean of the responses at the exemplar x [1,3,H,W] and at a Gaussian texture mean + root(z).
+def typical_responses(f: Statistics, x: Tensor, mean: Tensor, root: Filter) -> tuple[Tensor, float]:
+    """v [d] and rho for `soul`, from rates at the exemplar x [1,3,H,W] and at a Gaussian texture mean + root(z).
 
     Where a run ends, and where it starts: a channel that sees edges is asleep in the one and not in the other.
     """
     noise = white_noise(PROBES + 1, *x.shape[-2:], 0, APART)
-    start = mean + root(noise[PROBES:])
-    v = (responses(f, x, root, noise[:PROBES]) + responses(f, start, root, noise[:PROBES])) / 2
-    return v.clamp_min(LEAST * v.median() + 1e-12)
+    both = [rates(f, at, root, noise[:PROBES]) for at in (x, mean + root(noise[PROBES:]))]
+    v = torch.cat(both).square().mean(0)
+    v = v.clamp_min(LEAST * v.median() + 1e-12)
+    return v, max(largest(found, v) for found in both)
 
 
 def chains(

@@ -17,8 +17,12 @@ theorem, for smooth f of moderate growth) if
     sum delta_k = infinity,     sum delta_k / (m_k gamma_k) < infinity,     sum delta_k gamma_k^(1/2) < infinity,
 
 which delta_k ~ k^-a, gamma_k ~ k^-b, m_k ~ k^c fulfil for a <= 1, a - b + c > 1 and a + b/2 > 1: here a = 0.9, b = 0.3,
-c = 0.5, setting in after `onset` iterations. A run of a minute ends long before k is large: what it shows is the
-transient, in which theta follows the images as a spring does.
+c = 0.5, setting in after `onset` iterations.
+
+A run of a minute ends long before k is large: what it shows is the transient, in which theta and f swing about each
+other. Where f is nearly linear, a step of x lowers f by gamma A theta, with A = N grad f P grad f', and a step of theta
+raises theta by delta (f - mu) / v: a swing that stays bounded if delta gamma rho < 4, with rho the largest eigenvalue
+of v^(-1/2) A v^(-1/2). Statistics that answer as one make it as large as they are many.
 
 Departures. P and v > 0 [d] are constants that make both steps without unit; theta and p_theta are the same. J is any
 energy; theirs is epsilon/2 |x|^2. Proj is onto a ball |v^(1/2) theta| <= radius. The drift is truncated (langevin.py).
@@ -73,7 +77,7 @@ def soul(
         noise: draws of white noise [n,3,H,W], the first being `noise(1)`; one for each Langevin step.
         delta, gamma: the step sizes at k = 0.
         reference: J, [n,3,H,W] -> [n].
-        unit: v [d], N times the variance that f has, or may have, under p_theta (see `responses`).
+        unit: v [d], N times the variance that f has, or may have, under p_theta (see `rates`).
         root: P^(1/2).
         theta: [d], where learning starts; None for 0.
         onset: k at which the steps begin to fall.
@@ -112,14 +116,20 @@ def project(theta: Tensor, v: Tensor, radius: float) -> Tensor:
 
 
 @torch.no_grad()
-def responses(f: Statistics, x: Tensor, root: Filter, noise: Tensor) -> Tensor:
-    """N times the mean squared rate at which moves P^(1/2) z of x [1,3,H,W] change each statistic: [d].
+def rates(f: Statistics, x: Tensor, root: Filter, noise: Tensor) -> Tensor:
+    """N^(1/2) times the rates at which f answers to moves P^(1/2) z of x [1,3,H,W]: [K,d] for K draws z [K,3,H,W].
 
-    It is N E |P^(1/2) grad f|^2 at x. Its mean over a Gaussian density of covariance P bounds N times the variance of f
-    there (the Poincare inequality), and equals it where f is linear. `noise` [K,3,H,W] are the z.
+    Their mean square v is N E |P^(1/2) grad f|^2 at x. Its mean over a Gaussian density of covariance P bounds N times
+    the variance of f there (the Poincare inequality), and equals it where f is linear.
     """
     changes = torch.cat([f(x + SMALL * root(z[None])) for z in noise]) - f(x)
-    return x.shape[-2] * x.shape[-1] * (changes / SMALL).square().mean(0)
+    return (x.shape[-2] * x.shape[-1]) ** 0.5 * changes / SMALL
+
+
+def largest(rates: Tensor, v: Tensor) -> float:
+    """rho, from rates [K,d] and v [d]: rather too large than too small, the more so the fewer draws there are."""
+    scaled = (rates / v.sqrt()).double()
+    return torch.linalg.eigvalsh(scaled @ scaled.T / len(rates))[-1].item()
 
 
 def _measured(f: Statistics, mu: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -141,7 +141,7 @@ ARCHITECTURES = {
         content="fire5",
         shallow=("conv1", "fire2", "fire3"),
         deep=("fire4", "fire5", "fire6", "fire7"),
-        single="fire3",
+        single="fire5",
         equal=False,
         url="https://download.pytorch.org/models/squeezenet1_0-b66bff10.pth",
     ),
