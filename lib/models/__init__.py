@@ -69,6 +69,10 @@ MODELS: Mapping[str, TextureModel] = MappingProxyType({
         "Heeger & Bergen", 1995, "histograms of pyramid bands and of pixels", "57 histograms",
         "by hand, after the visual cortex", "project", "lib.models.heeger_bergen:heeger_bergen_steps",
     ),
+    "frame": TextureModel(
+        "Zhu, Wu & Mumford, FRAME", 1998, "marginals of 30 filters' responses", "by hand, after the visual cortex",
+        "soul", "lib.models.frame:frame_steps",
+    ),
     "portilla-simoncelli": TextureModel(
         "Portilla & Simoncelli, in colour", 2000, "joint statistics of pyramid coefficients", "3,798",
         "by hand, after the visual cortex", "match", "lib.models.portilla_simoncelli:portilla_simoncelli_steps",
@@ -76,6 +80,14 @@ MODELS: Mapping[str, TextureModel] = MappingProxyType({
     "gatys": TextureModel(
         "Gatys, Ecker & Bethge", 2015, "correlations of VGG-19's features", "176,640",
         "learned, for recognition", "match", "lib.models.gatys:gatys_steps",
+    ),
+    "deep-frame": TextureModel(
+        "Lu, Zhu & Wu, deep FRAME", 2016, "means of one layer of VGG-19", "learned, for recognition", "soul",
+        "lib.models.frame:deep_frame_steps",
+    ),
+    "soul": TextureModel(
+        "De Bortoli, Desolneux, Galerne & Leclaire", 2021, "2,688 means of VGG-19's features",
+        "learned, for recognition", "soul", "lib.models.soul:soul_steps",
     ),
     "sliced-wasserstein": TextureModel(
         "Heitz, Vanhoey, Chambon & Belcour", 2021, "distributions of VGG-19's features", "3,456 distributions",
@@ -90,6 +102,11 @@ MODELS: Mapping[str, TextureModel] = MappingProxyType({
         "Zhao & Simoncelli, diffusion", 2025,
         "means of waves and of a network", "512", "learned from textures, by denoising", "diffuse",
         "lib.models.learned:diffusion_steps",
+    ),
+    "soul-learned": TextureModel(
+        "Zhao & Simoncelli's statistics, by SOUL", 2025,
+        "512, of waves and a network", "learned from textures, by denoising", "soul",
+        "lib.models.soul:soul_learned_steps",
     ),
 })  # fmt: skip
 

@@ -20,7 +20,7 @@ without it, .pth among them, are taken for torchvision's: ImageNet's mean and st
 import os
 import pickle
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -59,11 +59,15 @@ UNSCALED = Preprocessing((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 
 @dataclass(frozen=True, eq=False)
 class Backbone:
-    """A network's feature maps; `weights` maps each kernel's key to its weight [C',C,k,k] and bias [C']."""
+    """A network's feature maps; `weights` maps each kernel's key to its weight [C',C,k,k] and bias [C'].
+
+    Another `activation` than the one trained with is for after rescaling, which counts on ReLU.
+    """
 
     architecture: Architecture
     weights: dict[str, tuple[Tensor, Tensor]]
     preprocessing: Preprocessing = TORCHVISION
+    activation: Callable[[Tensor], Tensor] = F.relu
 
     @property
     def name(self) -> str:
@@ -71,7 +75,7 @@ class Backbone:
         return self.architecture.name
 
     def features(self, x: Tensor, layers: Sequence[str]) -> list[Tensor]:
-        """Maps [B,C,h,w] of the layers asked for, after ReLU, in that order: x [B,3,H,W] in [0,1], a torus.
+        """Maps [B,C,h,w] of the layers asked for, activated, in that order: x [B,3,H,W] in [0,1], a torus.
 
         Raises TextureError for a layer that this network has not.
         """
@@ -90,7 +94,7 @@ class Backbone:
         responses = [
             F.conv2d(wrapped(h, k.side // 2), *self.weights[k.key], stride=layer.stride) for k in layer.kernels
         ]
-        return F.relu(torch.cat(responses, 1) if len(responses) > 1 else responses[0])
+        return self.activation(torch.cat(responses, 1) if len(responses) > 1 else responses[0])
 
     @torch.no_grad()
     def rescaled(self, images: Tensor) -> "Backbone":

@@ -2,8 +2,8 @@
 
 VGG-19 (Simonyan & Zisserman 2015), which Gatys et al. (2015) read textures from, and SqueezeNet 1.0 (Iandola et al.
 2016), which has a 27th of its convolutions' weights and serves where the 550 MB of the other cannot be had. Layers have
-their papers' names, tensors torchvision's. Which layers models read is as published for VGG-19; for SqueezeNet it was
-chosen by eye.
+their papers' names, tensors torchvision's. Which layers models read is as published for VGG-19, but for `single`; the
+rest, and those of SqueezeNet, were chosen by eye.
 """
 
 from dataclasses import dataclass
@@ -51,6 +51,9 @@ class Architecture:
     sliced: tuple[str, ...]  # texture: Heitz et al. 2021
     style: tuple[str, ...]  # Gatys et al. 2016
     content: str
+    shallow: tuple[str, ...]  # texture in expectation: De Bortoli et al. 2021
+    deep: tuple[str, ...]
+    single: str  # texture in expectation: Lu et al. 2016
     equal: bool  # whether layers count as they are, as published, or each in units of its target
     url: str
 
@@ -122,6 +125,9 @@ ARCHITECTURES = {
         sliced=tuple(f"conv{b}_{i}" for b, n in ((1, 2), (2, 2), (3, 4), (4, 4)) for i in range(1, n + 1)),
         style=("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"),
         content="conv4_2",
+        shallow=("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1", "conv3_2", "conv3_3"),
+        deep=("conv4_3", "conv4_4", "conv5_2"),
+        single="conv3_1",
         equal=True,
         url="https://download.pytorch.org/models/vgg19-dcbb9e9d.pth",
     ),
@@ -133,6 +139,9 @@ ARCHITECTURES = {
         sliced=("conv1", "pool1", "fire2", "fire3", "fire4", "fire5", "fire7"),
         style=("conv1", "fire2", "fire3", "fire5", "fire7"),
         content="fire5",
+        shallow=("conv1", "fire2", "fire3"),
+        deep=("fire4", "fire5", "fire6", "fire7"),
+        single="fire5",
         equal=False,
         url="https://download.pytorch.org/models/squeezenet1_0-b66bff10.pth",
     ),
