@@ -70,8 +70,8 @@ MODELS: Mapping[str, TextureModel] = MappingProxyType({
         "by hand, after the visual cortex", "project", "lib.models.heeger_bergen:heeger_bergen_steps",
     ),
     "frame": TextureModel(
-        "Zhu, Wu & Mumford, FRAME", 1998, "marginals of 30 filters' responses", "by hand, after the visual cortex",
-        "soul", "lib.models.frame:frame_steps",
+        "Zhu, Wu & Mumford, FRAME", 1998, "histograms of 30 filters' responses", "990",
+        "by hand, after the visual cortex", "soul", "lib.models.frame:frame_steps",
     ),
     "portilla-simoncelli": TextureModel(
         "Portilla & Simoncelli, in colour", 2000, "joint statistics of pyramid coefficients", "3,798",
@@ -82,11 +82,11 @@ MODELS: Mapping[str, TextureModel] = MappingProxyType({
         "learned, for recognition", "match", "lib.models.gatys:gatys_steps",
     ),
     "deep-frame": TextureModel(
-        "Lu, Zhu & Wu, deep FRAME", 2016, "means of one layer of VGG-19", "learned, for recognition", "soul",
-        "lib.models.frame:deep_frame_steps",
+        "Lu, Zhu & Wu, deep FRAME", 2016, "means of one layer of VGG-19", "256",
+        "learned, for recognition", "soul", "lib.models.frame:deep_frame_steps",
     ),
     "soul": TextureModel(
-        "De Bortoli, Desolneux, Galerne & Leclaire", 2021, "2,688 means of VGG-19's features",
+        "De Bortoli, Desolneux, Durmus, Galerne & Leclaire", 2021, "means of VGG-19's features", "2,688",
         "learned, for recognition", "soul", "lib.models.soul:soul_steps",
     ),
     "sliced-wasserstein": TextureModel(
@@ -105,7 +105,7 @@ MODELS: Mapping[str, TextureModel] = MappingProxyType({
     ),
     "soul-learned": TextureModel(
         "Zhao & Simoncelli's statistics, by SOUL", 2025,
-        "512, of waves and a network", "learned from textures, by denoising", "soul",
+        "means of waves and of a network", "512", "learned from textures, by denoising", "soul",
         "lib.models.soul:soul_learned_steps",
     ),
 })  # fmt: skip
