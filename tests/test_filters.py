@@ -106,7 +106,7 @@ def test_two_levels_fill_two_bins_by_their_shares() -> None:
     f = FilterMarginals(PEBBLE)
     f.colours, f.mean = torch.eye(3), torch.zeros(3)
     f.width = torch.full((3, 30), 0.5)
-    f.edges = torch.linspace(-2.25, 2.25, BINS - 1).expand(3, 30, -1)  # v = 0 lies in the middle of bin 5, 1 of bin 7
+    f.first = torch.full((3, 30), -2.25)  # v = 0 lies in the middle of bin 5, 1 of bin 7
     image = torch.ones(1, 3, 32, 32)
     image[..., torch.arange(32) % 16 < 4] = 0
     expected = torch.zeros(3, BINS)

@@ -82,7 +82,7 @@ class FilterMarginals:
         seen = responses(self.kernels, self._coloured(x))[0].flatten(2)
         ends = torch.stack([torch.quantile(seen, share, 2) for share in (TAIL, 1 - TAIL)])
         self.width = ((ends[1] - ends[0]) / (BINS - 2)).clamp_min(1e-3)  # [3,F]
-        self.edges = ends[0, ..., None] + self.width[..., None] * torch.arange(BINS - 1)  # [3,F,BINS - 1]
+        self.first = ends[0]  # [3,F], the first edge
         self.dim = self.width.numel() * BINS
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -92,12 +92,11 @@ class FilterMarginals:
     def histograms(self, x: Tensor) -> Tensor:
         """[B,3,H,W] -> [B,3,F,BINS], each of sum one."""
         r = responses(self.kernels, self._coloured(x)).flatten(3)
-        width, edges = self.width.to(r), self.edges.to(r)
-        above = torch.stack(  # how much of the pixels lies above each edge
-            [_step((r - edges[..., b, None]) / width[..., None]).mean(3) for b in range(BINS - 1)], 3
-        )
-        one = torch.ones_like(above[..., :1])
-        return torch.cat([one, above], 3) - torch.cat([above, 0 * one], 3)
+        t = (r - self.first.to(r)[..., None]) / self.width.to(r)[..., None]  # edge b is at t = b
+        nearest = t.detach().round().clamp(0, BINS - 2)
+        s = _step(t - nearest)  # the share of a pixel that lies above the nearest edge
+        below, none = nearest.long(), torch.zeros_like(r[..., :BINS])
+        return (none.scatter_add(3, below, 1 - s) + none.scatter_add(3, below + 1, s)) / r.shape[3]
 
     def _coloured(self, x: Tensor) -> Tensor:
         return torch.einsum("ij,bjhw->bihw", self.colours.to(x), x - self.mean.to(x)[:, None, None])
