@@ -9,7 +9,7 @@ from torch import nn
 
 from lib.__main__ import main
 from lib.training import flops
-from lib.training.loss import deep_loss
+from lib.training.loss import deep_loss, deep_mean
 
 SIDE, MIDDLE, OUT, COUNT = 16, 5, 7, 2
 
@@ -66,7 +66,7 @@ def test_calls_can_be_made_again_alone() -> None:
 def test_the_command_says_what_a_step_costs(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lib.training.bench.ways", lambda _: {"float32": deep_loss})
+    monkeypatch.setattr("lib.training.bench.ways", lambda *_, **__: {"float32": (deep_loss, deep_mean)})
     assert main(["bench", "train", "--config", "paper", "--batch", "1", "--size", "32"]) == 0
     said = capsys.readouterr().out
     for word in ("outer gradient", "GFLOP", "samples/s", "GiB", "convolutions"):

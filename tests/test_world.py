@@ -15,7 +15,7 @@ from lib.__main__ import main
 from lib.errors import TextureError
 from lib.training.batches import Crops
 from lib.training.loop import Recipe, Trainer
-from lib.training.world import World
+from lib.training.world import World, check_device
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -55,6 +55,14 @@ def test_two_processes_are_one(tmp_path: Path) -> None:
     assert resumed["step"] == 2
     written = sorted(path.name for path in (tmp_path / "together").iterdir())
     assert written == ["state.pt", "together.md", "together.safetensors"]
+
+
+def test_a_device_that_is_not_there_is_refused() -> None:
+    with pytest.raises(TextureError, match="known are"):
+        check_device("tpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(TextureError, match="no GPU"):
+            check_device("cuda")
 
 
 def test_a_batch_that_cannot_be_shared_is_refused() -> None:

@@ -43,6 +43,7 @@ class Crops:
             raise TextureError("no images to train on: name a folder of images or of patch shards")
         self.seed, self.counts = seed, [len(groups[name]) for name in sorted(groups)]
         self.images = [image for name in sorted(groups) for image in groups[name]]
+        self.before = np.concatenate([[0], np.cumsum(self.counts)])  # images of the groups before each
         weights = np.sqrt(self.counts)
         self.weights = weights / weights.sum()
 
@@ -60,7 +61,7 @@ class Crops:
 
     def _draw(self, rng: np.random.Generator, size: int) -> Cut:
         group = rng.choice(len(self.counts), p=self.weights)
-        k = sum(self.counts[:group]) + int(rng.integers(self.counts[group]))
+        k = int(self.before[group]) + int(rng.integers(self.counts[group]))
         height, width = self.images[k].shape[:2]
         factor = 2 if min(height, width) >= 2 * size and rng.random() < 0.35 else 1
         side = factor * size

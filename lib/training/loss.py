@@ -88,8 +88,10 @@ class Objective(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, *batch: Tensor, **ways: Callable[..., Tensor]) -> Tensor:
-        return loss(self.model, *batch, **ways)
+    def forward(
+        self, x: Tensor, sigma: Tensor, eps: Tensor, deep: Callable[..., Tensor], mean: Callable[..., Tensor]
+    ) -> Tensor:
+        return loss(self.model, x, sigma, eps, deep, mean)
 
 
 def relative_weight(x: Tensor, sigma: Tensor, gaussian: Tensor | None = None) -> Tensor:

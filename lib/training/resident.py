@@ -10,7 +10,12 @@ from torch import Tensor
 
 from lib.training.batches import ALL, Crops, Cut, Groups
 
-TURN = np.array([[0, 1], [-1, 0]])  # a quarter turn: where in the image, from its centre, a pixel of the crop lies
+QUARTER = np.array([[0, 1], [-1, 0]])  # where in the image, seen from its centre, a pixel of the turned crop lies
+TURNS = {
+    (turns, flip): tuple((np.linalg.matrix_power(QUARTER, turns) @ np.diag([1, -1 if flip else 1])).ravel())
+    for turns in range(4)
+    for flip in (False, True)
+}
 
 
 class ResidentCrops(Crops):
@@ -23,7 +28,7 @@ class ResidentCrops(Crops):
         self.starts = np.concatenate([[0], np.cumsum(areas)])
         self.pixels = torch.empty(int(self.starts[-1]), 3, dtype=torch.uint8, device=self.device)
         for start, area, image in zip(self.starts, areas, self.images, strict=False):
-            self.pixels[start : start + area] = torch.from_numpy(np.ascontiguousarray(image)).view(-1, 3)
+            self.pixels[start : start + area] = torch.from_numpy(np.array(image)).view(-1, 3)
 
     def batch(self, step: int, count: int, size: int, shard: slice = ALL) -> Tensor:
         """As `Crops.batch`, on the device."""
@@ -48,6 +53,6 @@ class ResidentCrops(Crops):
     def _row(self, cut: Cut) -> np.ndarray:
         """A cut as numbers: first pixel, width of the image, scale, turn (2x2), gain (4), colours (3). [14]"""
         width = self.images[cut.image].shape[1]
-        turn = np.linalg.matrix_power(TURN, cut.turns) @ np.diag([1, -1 if cut.flip else 1])
         first = self.starts[cut.image] + cut.top * width + cut.left
-        return np.array([first, width, cut.factor, *turn.flat, *cut.gain, *cut.colours], dtype=np.float64)
+        turn = TURNS[cut.turns, cut.flip]
+        return np.array([first, width, cut.factor, *turn, *cut.gain, *cut.colours], dtype=np.float64)

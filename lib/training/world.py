@@ -56,6 +56,7 @@ ALONE = World()
 
 def join(device: str) -> World:
     """The world that torchrun describes in the environment, and this process's device in it (cuda: one each)."""
+    check_device(device)
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         return World(device=device)
@@ -68,3 +69,11 @@ def join(device: str) -> World:
         device, options = f"cuda:{local}", {"backend": "nccl", "device_id": torch.device("cuda", local)}
     dist.init_process_group(**options)
     return World(dist.get_rank(), size, device)
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that is not there."""
+    if device not in ("cpu", "cuda", "mps"):
+        raise TextureError(f"no device {device!r}; known are cpu, cuda, mps")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise TextureError("torch sees no GPU here; use --device cpu")
