@@ -12,7 +12,7 @@ COMMANDS = {
     "run": ("lib.companion.cli:run", "run the notebooks, regenerate every figure"),
     "filter": ("lib.dataset.cli:filter", "photographs -> homogeneous patches"),
     "train": ("lib.training.cli:train", "patches -> a model"),
-    "bench": ("lib.training.bench:bench", "how fast a training step is on this machine"),
+    "bench": ("lib.training.bench:app", "how fast training is on this machine: bench train"),
     "synthesize": ("lib.models.cli:synthesize", "an image -> more of its texture"),
 }
 
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _function(name: str) -> Callable[..., Any]:
-    """Import a command's function; a package that is missing is named, with what to do."""
+    """Import a command's function, or its group; a package that is missing is named, with what to do."""
     module, function = COMMANDS[name][0].split(":")
     try:
         return getattr(importlib.import_module(module), function)
@@ -62,8 +62,10 @@ def _call(function: Callable[..., Any], name: str, arguments: Sequence[str]) -> 
     """Parse the arguments by the function's signature and call it; an int it returns is the exit code."""
     import typer
 
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(function)
+    app = function
+    if not isinstance(app, typer.Typer):
+        app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+        app.command()(function)
     command = typer.main.get_command(app)
     try:
         result = command.main(args=_sizes(arguments), prog_name=f"python -m lib {name}", standalone_mode=False)
@@ -71,12 +73,18 @@ def _call(function: Callable[..., Any], name: str, arguments: Sequence[str]) -> 
         # typer carries its own copy of click in newer releases: a usage error is known by its method
         if not hasattr(error, "format_message"):
             raise
-        known = sorted(option for p in command.params for option in p.opts if option.startswith("--"))
+        known = _known(getattr(getattr(error, "ctx", None), "command", command))
         message = error.format_message().split(" (Possible")[0].split(" Did you mean")[0].strip().rstrip(".")
         return _error(f"{message}; known are {' '.join(known)} --help", 2)
     if result == 130:  # what typer makes of Ctrl-C
         raise KeyboardInterrupt
     return result if isinstance(result, int) else 0
+
+
+def _known(command: Any) -> list[str]:
+    """What may follow a command: the commands of a group, or else its options."""
+    options = sorted(option for p in command.params for option in p.opts if option.startswith("--"))
+    return sorted(getattr(command, "commands", options))
 
 
 def _error(message: str, code: int) -> int:

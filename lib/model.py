@@ -29,11 +29,14 @@ class Model(nn.Module):
         """Number of statistics."""
         return self.statistics.dim
 
-    def multipliers(self, x: Tensor, sigma: Tensor | float) -> Tensor:
-        """lambda_phi(x, sigma) (Eq. 4): x [B,3,H,W] in [0,1], sigma [B] or a number in pixel units -> [B,512]."""
+    def multipliers(self, x: Tensor, sigma: Tensor | float, mu: Tensor | None = None) -> Tensor:
+        """lambda_phi(x, sigma) (Eq. 4): x [B,3,H,W] in [0,1], sigma [B] or a number in pixel units -> [B,512].
+
+        `mu` is f(x) where that is known already.
+        """
         sigma = lambda_phi.as_sigma(sigma, x)
         with torch.no_grad():
-            mu = self.statistics(x)
+            mu = self.statistics(x) if mu is None else mu
         return lambda_phi.multipliers(self.lambda_phi, self.statistics, x, mu, sigma)
 
     def __repr__(self) -> str:

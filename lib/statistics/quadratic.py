@@ -21,6 +21,7 @@ network learns starts from the best Gaussian model instead of from nothing.
 """
 
 import math
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -114,7 +115,7 @@ class Quadratic(nn.Module):
         """
         spectra, weights, _ = _atoms(height, width, lam.device)
         traces = torch.cat([a @ weights * _basis(*p).trace() for a, p in zip(spectra, PAIRS, strict=True)])
-        gain = lam[:, 3:].double() @ traces.double()[_order().to(lam.device)]
+        gain = lam[:, 3:].double() @ traces.double()[_order(lam.device)]
         return (1 - sigma * gain / (3 * height * width)).float()
 
 
@@ -204,11 +205,10 @@ def _gram(atoms: list[Tensor], spectrum: Tensor) -> Tensor:
     for a, p in zip(atoms, PAIRS, strict=True):
         row = []
         for b, q in zip(atoms, PAIRS, strict=True):
-            mix = (_basis(*p) @ _basis(*q)).to(spectrum)
-            weight = torch.einsum("ij,bjin->bn", mix, spectrum)
+            weight = torch.einsum("ij,bjin->bn", _mix(p, q, spectrum.dtype, spectrum.device), spectrum)
             row.append(
                 torch.einsum("kn,bn,ln->bkl", a, weight, b)
-                if mix.any()
+                if set(p) & set(q)
                 else weight.new_zeros(len(weight), len(a), len(b))
             )
         rows.append(torch.cat(row, 2))
@@ -216,14 +216,31 @@ def _gram(atoms: list[Tensor], spectrum: Tensor) -> Tensor:
     return (gram + gram.transpose(1, 2)) / 2
 
 
-def _order() -> Tensor:
+# Constants are made once a device: a copy to the GPU in every step would make the host wait for it.
+
+
+@cache
+def _mix(p: tuple[int, int], q: tuple[int, int], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """The product of two `_basis` matrices, which is zero unless the pairs share a colour: [3,3]."""
+    return (_basis(*p) @ _basis(*q)).to(device, dtype)
+
+
+@cache
+def _order(device: torch.device) -> Tensor:
     """From `_atoms`' order (pair, octave, lag) to that of f (octave, pair, lag)."""
     places, start = {}, 0
     for pair in PAIRS:
         for octave in range(OCTAVES):
             places[octave, pair] = range(start, start + len(LAGS[pair]))
             start += len(LAGS[pair])
-    return torch.tensor([k for octave in range(OCTAVES) for pair in PAIRS for k in places[octave, pair]])
+    order = [k for octave in range(OCTAVES) for pair in PAIRS for k in places[octave, pair]]
+    return torch.tensor(order, device=device)
+
+
+@cache
+def _position(device: torch.device) -> Tensor:
+    """The inverse of `_order`."""
+    return torch.argsort(_order(device))
 
 
 def _solve(atoms: tuple[list[Tensor], Tensor, Tensor], spectrum: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
@@ -234,16 +251,16 @@ def _solve(atoms: tuple[list[Tensor], Tensor, Tensor], spectrum: Tensor, sigma: 
     traces = torch.cat([a @ weights * _basis(*p).trace() for a, p in zip(spectra, PAIRS, strict=True)]).double()
     size = gram.diagonal(dim1=1, dim2=2).clamp_min(1e-30).sqrt()
     normal = gram / size[:, :, None] / size[:, None, :] + RIDGE * torch.eye(len(traces), device=gram.device)
-    lam = torch.linalg.solve(normal, (sigma.double()[:, None] * traces / size)[..., None])[..., 0] / size
-    lam = lam[:, _order().to(lam.device)]
+    right = (sigma.double()[:, None] * traces / size)[..., None]
+    solution, _ = torch.linalg.solve_ex(normal, right, check_errors=not normal.is_cuda)  # the GPU's host would wait
+    lam = (solution[..., 0] / size)[:, _order(normal.device)]
     at_zero = _filters([a[:, :1].double() for a in spectra], lam, (1, 1))[..., 0, 0]
     return lam, at_zero
 
 
 def _filters(spectra: list[Tensor], lam: Tensor, shape: tuple[int, int]) -> Tensor:
     """A(omega) = sum_k lam_k a_k(omega) C_k, what the quadratic energy multiplies u by: [B,3,3,*shape]."""
-    position = torch.argsort(_order()).to(lam.device)
-    lam, start, entries = lam[:, position], 0, {}
+    lam, start, entries = lam[:, _position(lam.device)], 0, {}
     for a, (i, j) in zip(spectra, PAIRS, strict=True):
         entries[i, j] = entries[j, i] = (lam[:, start : start + len(a)] @ a).unflatten(1, shape)
         start += len(a)

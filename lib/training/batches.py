@@ -4,6 +4,7 @@ A batch is a function of (seed, step) alone, so that an interrupted run goes on 
 """
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,21 @@ from lib.errors import TextureError
 SUFFIXES = {".jpg", ".jpeg", ".png", ".JPEG"}
 
 Groups = dict[str, list[np.ndarray]]
+ALL = slice(None)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """One crop as it was drawn: where, at which scale, turned and tinted how."""
+
+    image: int
+    factor: int  # pixels of the image a pixel of the crop
+    top: int
+    left: int
+    turns: int
+    flip: bool
+    colours: tuple[int, ...]
+    gain: np.ndarray  # float32: gamma, then a factor a channel
 
 
 class Crops:
@@ -25,32 +41,49 @@ class Crops:
     def __init__(self, groups: Groups, seed: int = 0) -> None:
         if not groups:
             raise TextureError("no images to train on: name a folder of images or of patch shards")
-        self.seed, self.groups = seed, [groups[name] for name in sorted(groups)]
-        weights = np.sqrt([len(images) for images in self.groups])
+        self.seed, self.counts = seed, [len(groups[name]) for name in sorted(groups)]
+        self.images = [image for name in sorted(groups) for image in groups[name]]
+        self.before = np.concatenate([[0], np.cumsum(self.counts)])  # images of the groups before each
+        weights = np.sqrt(self.counts)
         self.weights = weights / weights.sum()
 
-    def batch(self, step: int, count: int, size: int) -> Tensor:
-        """The batch of this step: random place, scale (1 or 1/2), symmetry of the square, mild gain and tint."""
-        rng = np.random.default_rng((self.seed, step))
-        return torch.stack([self._one(rng, size) for _ in range(count)])
+    def batch(self, step: int, count: int, size: int, shard: slice = ALL) -> Tensor:
+        """The batch of this step: random place, scale (1 or 1/2), symmetry of the square, mild gain and tint.
 
-    def _one(self, rng: np.random.Generator, size: int) -> Tensor:
-        images = self.groups[rng.choice(len(self.groups), p=self.weights)]
-        image = images[rng.integers(len(images))]
-        room = min(image.shape[:2])
-        factor = 2 if room >= 2 * size and rng.random() < 0.35 else 1
+        Of a batch that several processes share, `shard` is the part of this one.
+        """
+        return torch.stack([self._crop(cut, size) for cut in self.draw(step, count, size)[shard]])
+
+    def draw(self, step: int, count: int, size: int) -> list[Cut]:
+        """What the batch of this step shows."""
+        rng = np.random.default_rng((self.seed, step))
+        return [self._draw(rng, size) for _ in range(count)]
+
+    def _draw(self, rng: np.random.Generator, size: int) -> Cut:
+        group = rng.choice(len(self.counts), p=self.weights)
+        k = int(self.before[group]) + int(rng.integers(self.counts[group]))
+        height, width = self.images[k].shape[:2]
+        factor = 2 if min(height, width) >= 2 * size and rng.random() < 0.35 else 1
         side = factor * size
-        if room < side:
-            raise TextureError(f"an image of {image.shape[0]}x{image.shape[1]} gives no crop of {side}: train smaller")
-        top, left = (int(rng.integers(n - side + 1)) for n in image.shape[:2])
-        crop = torch.from_numpy(image[top : top + side, left : left + side].copy()).permute(2, 0, 1).float() / 255
-        if factor > 1:
-            crop = F.avg_pool2d(crop, factor)
-        crop = torch.rot90(crop, int(rng.integers(4)), (1, 2))
-        if rng.random() < 0.5:
+        if min(height, width) < side:
+            raise TextureError(f"an image of {height}x{width} gives no crop of {side}: train smaller")
+        top, left = (int(rng.integers(n - side + 1)) for n in (height, width))
+        turns, flip = int(rng.integers(4)), rng.random() < 0.5
+        colours = tuple(rng.permutation(3).tolist()) if rng.random() < 0.25 else (0, 1, 2)
+        gain = np.exp(rng.normal(0, (0.12, 0.05, 0.05, 0.05))).astype(np.float32)
+        return Cut(k, factor, top, left, turns, flip, colours, gain)
+
+    def _crop(self, cut: Cut, size: int) -> Tensor:
+        side = cut.factor * size
+        pixels = self.images[cut.image][cut.top : cut.top + side, cut.left : cut.left + side]
+        crop = torch.from_numpy(pixels.copy()).permute(2, 0, 1).float() / 255
+        if cut.factor > 1:
+            crop = F.avg_pool2d(crop, cut.factor)
+        crop = torch.rot90(crop, cut.turns, (1, 2))
+        if cut.flip:
             crop = crop.flip(2)
-        crop = crop[torch.from_numpy(rng.permutation(3))] if rng.random() < 0.25 else crop
-        gain = torch.from_numpy(np.exp(rng.normal(0, (0.12, 0.05, 0.05, 0.05))).astype(np.float32))
+        crop = crop[list(cut.colours)]
+        gain = torch.from_numpy(cut.gain)
         return (crop.clamp(1e-4, 1) ** gain[0] * gain[1:, None, None]).clamp(0, 1).contiguous()
 
 

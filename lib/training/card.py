@@ -24,13 +24,15 @@ def write_card(model: Model, recipe: dict[str, Any], data_card: str = "") -> str
         "For making, denoising and comparing images of *textures*: homogeneous surfaces. Not for scenes or objects.",
         "",
         "## How it was made",
-        f"{recipe['trained_steps']:,} steps, {recipe['warm']:,} of them with the waves alone; "
-        f"{recipe['batch']} crops of {recipe['size']}x{recipe['size']} pixels a step, from step {recipe['grow']:,} on "
-        f"half as many, of 3/2 the side "
+        f"{recipe['trained_steps']:,} steps, {_schedule(recipe)} "
         f"({recipe['samples']:,} samples; the paper: 5 million of 128x128); AdamW at "
         f"{recipe['rate']:g}, seed {recipe['seed']}, {recipe['seconds'] / 60:.0f} minutes on {machine}.",
         "",
         data_card or f"Data: {', '.join(recipe['data'])}.",
+    ]
+    if not recipe["losses"]:
+        return "\n".join([*lines, "", "Not measured yet: training goes on."]) + "\n"
+    lines += [
         "",
         "## Loss by noise level",
         "Mean over pixels of |eps_hat - eps|^2 on photographs that were not trained on; predicting zero scores 1.",
@@ -42,6 +44,19 @@ def write_card(model: Model, recipe: dict[str, Any], data_card: str = "") -> str
         if row != "sigmas":
             lines.append(f"| {row} | " + " | ".join(f"{v:.4f}" for v in values) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _schedule(recipe: dict[str, Any]) -> str:
+    """When the U-Net joins and the crops grow: by steps, or by shares of the time that was given."""
+    warm, grow = recipe["warm"], recipe["grow"]
+    crops = f"{recipe['batch']} crops of {recipe['size']}x{recipe['size']} pixels a step"
+    if recipe.get("minutes"):
+        steps = recipe["steps"]
+        begun, grown = f"the first {warm / steps:.0%} of the time", f"from {grow / steps:.0%} of the time on"
+    else:
+        begun, grown = f"{warm:,} of them", f"from step {grow:,} on"
+    later = "" if grow >= recipe["steps"] else f", {grown} half as many, of 3/2 the side"
+    return f"{begun} with the waves alone; {crops}{later}"
 
 
 def _processor() -> str:

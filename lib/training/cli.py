@@ -1,6 +1,7 @@
 """`python -m lib train`: from a folder of photographs or patch shards to a checkpoint with its card."""
 
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -9,8 +10,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from lib.training import batches, checkpoint
 from lib.training.card import write_card
+from lib.training.clock import Clock
 from lib.training.loop import Recipe, Trainer
+from lib.training.resident import ResidentCrops
 from lib.training.validation import SIGMAS, loss_table
+from lib.training.world import join
 
 SAVE_EVERY = 120.0  # seconds
 PATCHES, PATCH = 16, 128  # of the validation set; lags of 32 pixels cannot be told apart on smaller ones
@@ -19,7 +23,7 @@ PATCHES, PATCH = 16, 128  # of the validation set; lags of 32 pixels cannot be t
 def train(
     data: Annotated[list[Path], typer.Option(help="folder of photographs or patch shards; repeatable")],
     out: Annotated[Path, typer.Option(help="folder of the run: state, checkpoint, card")] = Path("runs/default"),
-    config: Annotated[str, typer.Option(help="default or paper (see lib/statistics/learned.py)")] = "default",
+    config: Annotated[str, typer.Option(help="default, paper, large, large-paper")] = "default",
     steps: Annotated[int, typer.Option(min=1, help="steps in all; more than before goes on training")] = 6000,
     warm: Annotated[int, typer.Option(min=0, help="of these, with the waves alone")] = 4000,
     grow: Annotated[int, typer.Option(min=0, help="from this step on, half as many crops, of 3/2 the side")] = 2500,
@@ -27,47 +31,65 @@ def train(
     size: Annotated[int, typer.Option(min=32, help="side of a crop at first, pixels")] = 64,
     rate: Annotated[float, typer.Option(min=0.0, help="learning rate")] = 2e-3,
     seed: Annotated[int, typer.Option(min=0)] = 0,
+    minutes: Annotated[
+        float, typer.Option(min=0.0, help="instead of steps: time for all sittings, on which the schedule is stretched")
+    ] = 0.0,
     device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
     compiled: Annotated[bool, typer.Option("--compile/--no-compile", help="quicker after ten minutes")] = False,
     bf16: Annotated[bool, typer.Option("--bf16/--no-bf16", help="in bfloat16, where bench says so")] = False,
+    channels_last: Annotated[
+        bool, typer.Option("--channels-last/--no-channels-last", help="channels innermost, where bench says so")
+    ] = False,
 ) -> None:
-    """Train f and lambda by Eq. 4. Interrupt at will: the same command goes on where it was."""
+    """Train f and lambda by Eq. 4. Interrupt at will: the same command goes on where it was.
+
+    Under torchrun (torchrun --nproc-per-node 8 -m lib train ...) the processes share each batch.
+    """
+    begun = time.monotonic()
     recipe = Recipe(config, steps, warm, grow, batch, size, rate, seed)
     out.mkdir(parents=True, exist_ok=True)  # now, not after an hour
     train_groups, held = batches.load(data, size if grow >= steps else 3 * size // 2)
-    trainer = Trainer(recipe, batches.Crops(train_groups, seed), device, compiled, bf16)
-    state = out / "state.pt"
+    world = join(device)
+    crops = ResidentCrops(train_groups, seed, world.device) if device == "cuda" else batches.Crops(train_groups, seed)
+    trainer = Trainer(recipe, crops, world.device, compiled, bf16, channels_last, world)
+    state, path = out / "state.pt", out / f"{out.name}.safetensors"
     if state.exists():
         trainer.resume(state)
+    share = Clock(minutes, begun, trainer.seconds).share if minutes else None
     patches = batches.validation_patches(held, PATCHES, PATCH)
-    columns = (TextColumn("step {task.completed}/{task.total}"), BarColumn(), TimeElapsedColumn(),
-               TimeRemainingColumn(), TextColumn("{task.description}"))  # fmt: skip
+    columns = (TextColumn("step {task.fields[step]}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
+               TextColumn("{task.description}"))  # fmt: skip
     try:
-        with Progress(*columns) as progress:
-            task = progress.add_task("", total=steps, completed=trainer.step)
+        with Progress(*columns, disable=world.rank > 0) as progress:
+            task = progress.add_task("", total=steps, completed=trainer.step, step=trainer.step)
             saved, mean = time.monotonic(), 1.0
-            for record in trainer.run():
+            for record in trainer.run(share=share):
                 mean += 0.02 * (record.loss - mean)
-                progress.update(task, completed=record.step, description=f"loss {mean:.3f} of the Gaussian's")
+                said = f"loss {mean:.3f} of the Gaussian's"
+                progress.update(task, completed=record.place, step=record.step, description=said)
                 if time.monotonic() - saved > SAVE_EVERY:
                     trainer.save(state)
+                    write(trainer, data, path, {}, minutes)
                     saved = time.monotonic()
     finally:
         trainer.save(state)
+    world.leave()
+    if world.rank:
+        return
     table = loss_table(trainer.averaged(), patches)
     for row, losses in table.items():
         print(f"{row:<12}" + "".join(f"{value:8.4f}" for value in losses))
-    write(trainer, data, out / f"{out.name}.safetensors", {"sigmas": list(SIGMAS), **table})
+    print(write(trainer, data, path, {"sigmas": list(SIGMAS), **table}, minutes))
 
 
-def write(trainer: Trainer, data: list[Path], path: Path, losses: dict[str, list[float]]) -> Path:
-    """The checkpoint of a trainer's averaged weights, with recipe and card."""
-    from dataclasses import asdict
-
+def write(
+    trainer: Trainer, data: list[Path], path: Path, losses: dict[str, list[float]], minutes: float = 0.0
+) -> Path:
+    """The checkpoint of a trainer's averaged weights, with recipe and card, by the first of several processes."""
+    if trainer.world.rank:
+        return path
     recipe = {**asdict(trainer.recipe), "seconds": round(trainer.seconds), "trained_steps": trainer.step,
-              "samples": trainer.recipe.samples(trainer.step),
+              "samples": trainer.samples, "minutes": minutes,
               "data": [folder.name for folder in data], "losses": losses}  # fmt: skip
     model = trainer.averaged()
-    checkpoint.save(model, path, write_card(model, recipe), recipe)
-    print(path)
-    return path
+    return checkpoint.save(model, path, write_card(model, recipe), recipe)

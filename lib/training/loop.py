@@ -1,9 +1,13 @@
 """Training f_theta and lambda_phi together (Eq. 4): one generator, one record a step.
 
 A step is a function of (seed, step) and of the weights: batch, noise levels and noise have generators of their own.
-So a run that was interrupted and resumed ends with the same weights as one that was not.
+So a run that was interrupted and resumed ends with the same weights as one that was not. Several processes share each
+batch, and their gradients are averaged: the same training as one process would make of it, but for rounding.
+
+On a GPU nothing in a step waits for the device; the loss is looked at every READ_EVERY steps.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -15,17 +19,30 @@ from torch import Tensor
 
 from lib.errors import TextureError
 from lib.model import Model
-from lib.statistics.learned import DEFAULT, PAPER
+from lib.statistics.learned import DEFAULT, LARGE, LARGE_PAPER, PAPER
 from lib.training import checkpoint
 from lib.training.batches import Crops
-from lib.training.loss import deep_loss, deep_loss_bf16, draw_sigma, loss, relative_weight
+from lib.training.loss import (
+    Objective,
+    deep_loss,
+    deep_loss_bf16,
+    deep_mean,
+    deep_mean_bf16,
+    draw_sigma,
+    relative_weight,
+)
 from lib.training.precondition import gram, inverse_root
+from lib.training.world import ALONE, World
 
 # Of the rate, for the waves and for what the U-Net adds to them. Adam's steps are as large where a gradient is mostly
 # noise, and the second layer has 1,200 weights a filter: at the full rate it has no shape left after a thousand
 # steps, and matched images lose theirs, though the loss goes on falling.
 WAVES_SHARE, READ_SHARE = 0.05, 0.25
 CONFIGURATIONS = {"default": DEFAULT, "paper": PAPER}
+ARCHITECTURES = {**CONFIGURATIONS, "large": LARGE, "large-paper": LARGE_PAPER}  # the last two for a GPU
+READ_EVERY = 20  # steps
+PRECONDITION_BATCH = 64  # crops at most: one gradient a statistic
+CHECK_CHUNK = 16  # crops at a time of the eager gradient that others are compared with
 
 
 @dataclass(frozen=True)
@@ -53,13 +70,17 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Progress:
-    """One training step: `loss` is Eq. 4's, weighted; `seconds` counts all sittings."""
+    """One training step, or the mean of those since the last record: `loss` is Eq. 4's, weighted.
+
+    `seconds` counts all sittings; `place` is how many of the recipe's steps its schedule is through.
+    """
 
     step: int
     steps: int
     loss: float
     gradient: float
     seconds: float
+    place: int
 
 
 def rate(recipe: Recipe, step: int) -> float:
@@ -71,51 +92,92 @@ class Trainer:
     """Model, its moving average, optimiser and step; `run` trains, `save` and `resume` are each other's inverse."""
 
     def __init__(
-        self, recipe: Recipe, crops: Crops, device: str = "cpu", compiled: bool = False, bf16: bool = False
-    ) -> None:
-        if recipe.configuration not in CONFIGURATIONS:
-            raise TextureError(f"no configuration {recipe.configuration!r}; known are {', '.join(CONFIGURATIONS)}")
+        self, recipe: Recipe, crops: Crops, device: str = "cpu", compiled: bool = False, bf16: bool = False,
+        channels_last: bool = False, world: World = ALONE,
+    ) -> None:  # fmt: skip
+        if recipe.configuration not in ARCHITECTURES:
+            raise TextureError(f"no configuration {recipe.configuration!r}; known are {', '.join(ARCHITECTURES)}")
+        for count in (recipe.batch, recipe.crops(recipe.grow)[0] if recipe.grow < recipe.steps else 0):
+            if count % world.size:
+                raise TextureError(f"{count} crops a step do not divide among {world.size} processes; change --batch")
         torch.manual_seed(recipe.seed)
-        self.recipe, self.crops, self.device = recipe, crops, torch.device(device)
-        self.model = Model(CONFIGURATIONS[recipe.configuration], recipe.configuration).to(self.device)
+        self.recipe, self.crops, self.device, self.world = recipe, crops, torch.device(device), world
+        self.layout = torch.channels_last if channels_last else torch.contiguous_format
+        self.model = Model(ARCHITECTURES[recipe.configuration], recipe.configuration)
+        self.model.to(self.device, memory_format=self.layout)  # type: ignore[call-overload]
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self.optimiser = torch.optim.AdamW(self._groups(), recipe.rate, betas=(0.9, 0.99), weight_decay=0.01)
-        self.step, self.seconds = 0, 0.0
+        self.step, self.place, self.samples, self.seconds = 0, 0, 0, 0.0
+        self.every = READ_EVERY if self.device.type == "cuda" else 1
+        self.objective = world.parallel(Objective(self.model))
         self.deep: Callable[..., Tensor] = deep_loss_bf16 if bf16 else deep_loss
+        self.mean: Callable[..., Tensor] = deep_mean_bf16 if bf16 else deep_mean
         if compiled:
-            self.deep = torch.compile(self.deep, dynamic=False)
+            self.deep, self.mean = (torch.compile(function, dynamic=False) for function in (self.deep, self.mean))
         self._trusted: set[object] = set()
 
-    def run(self, until: int | None = None) -> Iterator[Progress]:
-        """Train to step `until` (default: the recipe's last), yielding a record after each step."""
+    def run(self, until: int | None = None, share: Callable[[float], float] | None = None) -> Iterator[Progress]:
+        """Train to step `until` (default: the recipe's last), yielding a record a step, on a GPU one for several.
+
+        Where `share` tells from the seconds trained what share of a given time is over (see clock.py), that share of
+        the recipe's schedule is over too, and its steps are a ruler instead of a count.
+        """
         if self.step == 0 and self.model.architecture.waves:
             self._precondition()
-        for _ in range(self.step, until or self.recipe.steps):
-            self.model.statistics.silent = self.step < self.recipe.warm and self.model.architecture.waves
+        taken: list[Tensor] = []
+        end = until or self.recipe.steps
+        self._look_up(share)
+        while self.place < end:
+            self.model.statistics.silent = self.place < self.recipe.warm and self.model.architecture.waves
             self._refuse_wrong_gradients()
             start = time.perf_counter()
             for group in self.optimiser.param_groups:
-                group["lr"] = group["share"] * rate(self.recipe, self.step)
-            value = self.gradients(self.deep)
+                group["lr"] = group["share"] * rate(self.recipe, self.place)
+            value = self.gradients(self.deep, self.mean)
             norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-            if not torch.isfinite(norm):
-                raise TextureError(f"the gradient is not finite at step {self.step + 1}; lower the rate and resume")
+            if self.every == 1:
+                self._refuse_infinite(norm.item())
+            else:  # the host will not know for a while; what is saved meanwhile must be sound
+                for p in self.model.parameters():
+                    if p.grad is not None:
+                        p.grad.nan_to_num_(0.0, 0.0, 0.0)
             self.optimiser.step()
-            self.step += 1
+            self.step, self.samples = self.step + 1, self.samples + self.recipe.crops(self.place)[0]
             self._average()
+            taken.append(torch.stack([value, norm]))
+            if share is None:
+                self.place = self.step
+            looks = len(taken) == self.every or self.place >= end
+            if looks:
+                loss, gradient = torch.stack(taken).mean(0).tolist()
             self.seconds += time.perf_counter() - start
-            yield Progress(self.step, self.recipe.steps, value.item(), norm.item(), self.seconds)
+            if looks:
+                taken.clear()
+                self._refuse_infinite(gradient)
+                self._look_up(share)
+                yield Progress(self.step, self.recipe.steps, loss, gradient, self.seconds, self.place)
 
-    def gradients(self, deep: Callable[..., Tensor]) -> Tensor:
-        """Loss of this step's batch, its gradients in place: scalar."""
-        r = self.recipe
-        generator = torch.Generator().manual_seed(r.seed * 1_000_003 + self.step)
-        x = self.crops.batch(self.step, *r.crops(self.step))
-        sigma, eps = draw_sigma(len(x), generator), torch.randn(x.shape, generator=generator)
-        value = loss(self.model, x.to(self.device), sigma.to(self.device), eps.to(self.device), deep)
+    def gradients(
+        self, deep: Callable[..., Tensor], mean: Callable[..., Tensor] = deep_mean, chunk: int | None = None
+    ) -> Tensor:
+        """Loss of this step's batch, or of this process's share of it, its gradients in place: scalar.
+
+        `chunk` crops at a time, where memory is short.
+        """
+        r, shard = self.recipe, self.world.shard
+        generator = torch.Generator(self.device if self.device.type == "cuda" else "cpu")
+        generator.manual_seed(r.seed * 1_000_003 + self.step)
+        count, size = r.crops(self.place)
+        x = self.crops.batch(self.step, count, size, shard).to(self.device, memory_format=self.layout)
+        sigma = draw_sigma(count, generator)[shard]
+        eps = torch.randn((count, 3, size, size), generator=generator, device=generator.device)[shard]
+        sigma, eps = sigma.to(self.device), eps.to(self.device, memory_format=self.layout)
         self.optimiser.zero_grad(set_to_none=True)
-        value.backward()
-        return value.detach()
+        values = []
+        for part in zip(*(whole.split(chunk or count) for whole in (x, sigma, eps)), strict=True):
+            values.append(self.objective(*part, deep=deep, mean=mean) * (len(part[0]) / len(x)))
+            values[-1].backward()
+        return torch.stack(values).sum().detach()
 
     def averaged(self) -> Model:
         """A copy of the model with the moving average of its weights: what is validated, sampled and shipped."""
@@ -124,14 +186,16 @@ class Trainer:
         return model.eval().requires_grad_(False)
 
     def save(self, path: Path) -> None:
-        """Everything that `resume` needs, in one file."""
+        """Everything that `resume` needs, in one file, written by the first of several processes."""
+        if self.world.rank:
+            return
         checkpoint.save_state(path, {
             "recipe": asdict(self.recipe), "step": self.step, "seconds": self.seconds, "average": self.average,
-            "model": self.model.state_dict(), "optimiser": self.optimiser.state_dict(),
+            "model": self.model.state_dict(), "optimiser": self.optimiser.state_dict(), "samples": self.samples,
         })  # fmt: skip
 
     def resume(self, path: Path) -> None:
-        """Go on from a saved state. The number of steps may differ from the state's; nothing else of the recipe."""
+        """Go on from a saved state. Steps and the number of processes may differ; nothing else of the recipe."""
         state = checkpoint.load_state(path)
         free = ("steps", "warm", "grow")
         for key, value in asdict(self.recipe).items():
@@ -141,6 +205,7 @@ class Trainer:
         self.optimiser.load_state_dict(state["optimiser"])
         self.average = {k: v.to(self.device) for k, v in state["average"].items()}
         self.step, self.seconds = state["step"], state["seconds"]
+        self.samples = state.get("samples", self.recipe.samples(self.step))
 
     def _groups(self) -> list[dict[str, Any]]:
         """Parameters by their share of the rate."""
@@ -163,21 +228,31 @@ class Trainer:
     def _precondition(self) -> None:
         """Give lambda its basis, from a batch that training does not see."""
         self.model.statistics.silent = True
-        x = self.crops.batch(-1 & 0xFFFFFFFF, 2 * self.recipe.batch, self.recipe.size).to(self.device)
+        count = min(2 * self.recipe.batch, PRECONDITION_BATCH)
+        x = self.crops.batch(-1 & 0xFFFFFFFF, count, self.recipe.size).to(self.device)
         generator = torch.Generator().manual_seed(self.recipe.seed)
         sigma = draw_sigma(len(x), generator).to(self.device)
         eps = torch.randn(x.shape, generator=generator).to(self.device)
         matrix = gram(self.model, x, sigma, eps, relative_weight(x, sigma))
-        self.model.lambda_phi.preconditioner.copy_(inverse_root(matrix))
+        self.model.lambda_phi.preconditioner.copy_(self.world.agreed(inverse_root(matrix)))
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+
+    def _look_up(self, share: Callable[[float], float] | None) -> None:
+        """Where in the schedule this step is, the same for all processes."""
+        steps = self.recipe.steps
+        self.place = self.step if share is None else self.world.agreed_number(int(steps * min(1, share(self.seconds))))
+
+    def _refuse_infinite(self, norm: float) -> None:
+        if not math.isfinite(norm):
+            raise TextureError(f"the gradient is not finite at step {self.step + 1}; lower the rate and resume")
 
     def _refuse_wrong_gradients(self) -> None:
         """On the first batch of each shape, these gradients and eager float32's; no training below a cosine of 0.99."""
-        shape = (self.recipe.crops(self.step), self.model.statistics.silent)
+        shape = (self.recipe.crops(self.place), self.model.statistics.silent)
         if self.deep is deep_loss or shape in self._trusted:
             return
         try:
-            cosine = gradient_cosine(self, self.deep)
+            cosine = gradient_cosine(self, self.deep, self.mean)
         except Exception as error:  # the compiler's own faults have no common type
             raise TextureError(
                 f"torch cannot compute the loss in this way ({type(error).__name__}); use --no-compile --no-bf16"
@@ -189,13 +264,13 @@ class Trainer:
         self._trusted.add(shape)
 
 
-def gradient_cosine(trainer: Trainer, deep: Callable[..., Tensor]) -> float:
+def gradient_cosine(trainer: Trainer, deep: Callable[..., Tensor], mean: Callable[..., Tensor] = deep_mean) -> float:
     """Cosine between all gradients by `deep` and by the eager loss, lambda's output opened so that none is zero."""
     kept: dict[str, Any] = {k: v.clone() for k, v in trainer.model.state_dict().items()}
     torch.nn.init.normal_(trainer.model.lambda_phi.out.weight, std=1e-3)
     vectors = []
-    for function in (deep_loss, deep):
-        trainer.gradients(function)
+    for ways in ((deep_loss, deep_mean, CHECK_CHUNK), (deep, mean)):
+        trainer.gradients(*ways)
         vectors.append(torch.cat([
             p.grad.double().flatten() for p in trainer.model.parameters() if p.grad is not None
         ]))  # fmt: skip

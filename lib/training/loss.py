@@ -9,9 +9,10 @@ Three choices stand beside the equation:
 """
 
 import math
+from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lib.model import Model
 from lib.statistics.quadratic import Quadratic
@@ -47,18 +48,50 @@ def deep_loss_bf16(model: Model, y: Tensor, *rest: Tensor) -> Tensor:
         return deep_loss(model, y, *rest)
 
 
-def loss(model: Model, x: Tensor, sigma: Tensor, eps: Tensor, deep=deep_loss) -> Tensor:  # type: ignore[no-untyped-def]
+def deep_mean(model: Model, x: Tensor) -> Tensor:
+    """The network's statistics of clean crops, no gradient: x [B,3,H,W] -> [B,n]. Compiled as well."""
+    with torch.no_grad():
+        return model.statistics.deep(x)
+
+
+def deep_mean_bf16(model: Model, x: Tensor) -> Tensor:
+    """`deep_mean` with the convolutions in bfloat16."""
+    with torch.autocast(x.device.type, torch.bfloat16):
+        return deep_mean(model, x).float()
+
+
+def loss(
+    model: Model, x: Tensor, sigma: Tensor, eps: Tensor,
+    deep: Callable[..., Tensor] = deep_loss, mean: Callable[..., Tensor] = deep_mean,
+) -> Tensor:  # fmt: skip
     """Eq. 4 on one batch, 1 being the Gaussian's: x, eps [B,3,H,W], sigma [B] -> scalar.
 
     The autocovariances' part of the gradient is linear and written out; only the network's needs a double backward.
-    `deep` may be a compiled `deep_loss`.
+    `deep` and `mean` may be compiled, or in bfloat16.
     """
     y = x + sigma[:, None, None, None] * eps
-    lam = model.multipliers(x, sigma)
+    mu, quadratic = mean(model, x), model.statistics.quadratic
+    if quadratic is not None:
+        with torch.no_grad():
+            mu = torch.cat([quadratic(x), mu], 1)
+    lam = model.multipliers(x, sigma, mu)
     known = model.architecture.known
     weights = relative_weight(x, sigma, lam[:, :known].detach() if known else None)
-    target = eps - _GAUSSIAN.predicted_noise(lam[:, :known], y) if known else eps
+    target = eps - _GAUSSIAN.to(x.device).predicted_noise(lam[:, :known], y) if known else eps
     return deep(model, y, lam[:, known:], target, weights)
+
+
+class Objective(nn.Module):
+    """`loss` as a module, as DistributedDataParallel wants it."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self, x: Tensor, sigma: Tensor, eps: Tensor, deep: Callable[..., Tensor], mean: Callable[..., Tensor]
+    ) -> Tensor:
+        return loss(self.model, x, sigma, eps, deep, mean)
 
 
 def relative_weight(x: Tensor, sigma: Tensor, gaussian: Tensor | None = None) -> Tensor:

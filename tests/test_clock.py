@@ -1,0 +1,60 @@
+"""A training sized to a time: the schedule follows the clock, ends on it, and goes on after an interruption."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import lib
+from lib.__main__ import main
+from lib.training import checkpoint
+from lib.training.batches import Crops
+from lib.training.clock import Clock
+from lib.training.loop import Recipe, Trainer
+
+IMAGE = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+
+
+def test_the_share_runs_from_zero_to_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    clock = Clock(10, start=1000.0)  # one minute of the ten is kept
+    assert clock.share(0) == 0
+    now = 1000.0 + 140  # two minutes compiling, twenty seconds of training
+    assert clock.share(20) == pytest.approx(20 / 420)
+    now = 1000.0 + 340
+    assert clock.share(220) == pytest.approx(220 / 420)
+    now = 1000.0 + 540
+    assert clock.share(420) == 1
+    now = 5000.0
+    resumed = Clock(10, start=5000.0, trained=220)
+    assert resumed.share(220) == pytest.approx(220 / 540)
+
+
+def test_the_schedule_follows_the_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty steps as a ruler, five shares of time: rate, waves and crops are those of steps 0, 5, 10, 15."""
+    monkeypatch.setattr(Trainer, "_precondition", lambda self: None)  # a gradient a statistic, of no matter here
+    recipe = Recipe(steps=20, warm=10, grow=15, batch=4, size=32)
+    trainer = Trainer(recipe, Crops({"one": [IMAGE]}))
+    shares = iter([0.0, 0.25, 0.5, 0.75, 1.0])
+    seen = []
+    for record in trainer.run(share=lambda _: next(shares)):
+        seen.append((record.step, record.place, trainer.model.statistics.silent, trainer.samples))
+    assert seen == [(1, 5, True, 4), (2, 10, True, 8), (3, 15, False, 12), (4, 20, False, 14)]
+    assert trainer.optimiser.param_groups[0]["lr"] == pytest.approx(recipe.rate * 16 / 100)
+
+
+def test_a_command_with_minutes_ends_in_time_with_a_model(tmp_path: Path) -> None:
+    folder, out = tmp_path / "photographs", tmp_path / "timed"
+    folder.mkdir()
+    for k in range(24):
+        Image.fromarray(IMAGE[: 40 + k % 2, :48]).save(folder / f"{k}.png")
+    command = ["train", "--config", "paper", "--batch", "2", "--size", "32", "--grow", "6000", "--minutes", "0.05"]
+    start = time.monotonic()
+    assert main([*command, "--data", str(folder), "--out", str(out)]) == 0
+    assert time.monotonic() - start < 20
+    recipe = checkpoint.recipe(out / "timed.safetensors")
+    assert recipe["samples"] == 2 * recipe["trained_steps"] > 0
+    assert "% of the time" in lib.load(out / "timed.safetensors").card
