@@ -40,7 +40,7 @@ WHITE = 0.5  # pixel units
 SIGMA = 0.05  # the noise level of `soul_learned_steps`, pixel units
 LEARNED_ITERATIONS, LEARNED_DELTA = 150, 30.0  # theta starts near its place
 PROBES = 16  # moves by which the statistics' responses are measured, at each of two images
-LEAST = 1e-3  # of the median response: a statistic that hardly answers is not driven harder than that
+LEAST = 0.1  # of the median response: what sleeps where it is measured may wake, and then answers far more
 
 
 def soul_steps(
