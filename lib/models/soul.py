@@ -125,7 +125,7 @@ def soul_learned_steps(
     model = load(checkpoint)
     height, width = checked_size(size, x0)
     gaussian, x, f = gaussian_of(x0), periodic_component(x0), model.statistics
-    y = x + SIGMA * white_noise(PROBES, *x.shape[-2:], 0, APART)
+    y = x + SIGMA * white_noise(PROBES, x.shape[-2], x.shape[-1], 0, APART)
     with torch.no_grad():
         mu = f(y).mean(0)
         guess = model.multipliers(tiled(x0), SIGMA)[0] / SIGMA
@@ -171,7 +171,7 @@ def typical_responses(f: Statistics, x: Tensor, mean: Tensor, root: Filter) -> t
 
     Where a run ends, and where it starts: a channel that sees edges is asleep in the one and not in the other.
     """
-    noise = white_noise(PROBES + 1, *x.shape[-2:], 0, APART)
+    noise = white_noise(PROBES + 1, x.shape[-2], x.shape[-1], 0, APART)
     both = [rates(f, at, root, noise[:PROBES]) for at in (x, mean + root(noise[PROBES:]))]
     v = torch.cat(both).square().mean(0)
     v = v.clamp_min(LEAST * v.median() + 1e-12)
