@@ -33,6 +33,7 @@ from torch import Tensor
 from lib.errors import TextureError
 from lib.images import EXEMPLARS, exemplar
 from lib.statistics.recognisers import ARCHITECTURES, Architecture, Conv, Pool
+from lib.statistics.untrained import UNTRAINED, drawn
 from lib.statistics.waves import even, wrapped
 
 VARIABLE = "TEXTURES_BACKBONE"  # the environment's word on the default: a name or a path
@@ -53,6 +54,7 @@ class Preprocessing:
 
 
 TORCHVISION = Preprocessing()
+UNSCALED = Preprocessing((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +147,8 @@ def load_backbone(backbone: "str | Path | Backbone | None" = None) -> Backbone:
 
     Args:
         backbone: "vgg19" or "squeezenet1_0": torchvision's weights, downloaded once (550 and 5 MB) into torch.hub's
-            cache; the path of a .pth or .safetensors file, whose network is told by its tensors' names and shapes;
+            cache; "untrained": random ones, no download (see untrained.py); the path of a .pth or .safetensors file,
+            whose network is told by its tensors' names and shapes;
             None for what the environment variable TEXTURES_BACKBONE says, else "vgg19"; or one already loaded.
 
     Raises TextureError for another name, a file that is missing, damaged or of another network, and when the
@@ -158,13 +161,18 @@ def load_backbone(backbone: "str | Path | Backbone | None" = None) -> Backbone:
 
 @lru_cache(maxsize=2)
 def _load(name: str) -> Backbone:
+    if name == "untrained":
+        images = calibration()
+        return Backbone(UNTRAINED, drawn(images), UNSCALED).rescaled(images)
     if name in ARCHITECTURES:
         tensors, preprocessing = _download(ARCHITECTURES[name]), TORCHVISION
     elif Path(name).is_file():
         tensors, preprocessing = _read(Path(name))
     else:
         known = " or ".join(map(repr, ARCHITECTURES))
-        raise TextureError(f"there is no backbone {name!r}; give {known}, or the path of their weights")
+        raise TextureError(
+            f"there is no backbone {name!r}; give {known}, or the path of their weights, or 'untrained', which has none"
+        )
     return assembled(tensors, preprocessing, name).rescaled(calibration())
 
 
@@ -200,7 +208,8 @@ def _download(architecture: Architecture) -> dict[str, Tensor]:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise TextureError(
             f"the weights of {architecture.name} could not be had from {architecture.url} ({reason}); "
-            f"get that file elsewhere and give its path, as `backbone` or in the variable {VARIABLE}"
+            f"get that file elsewhere and give its path, as `backbone` or in the variable {VARIABLE}; "
+            "the backbone 'untrained' needs none"
         ) from None
 
 
