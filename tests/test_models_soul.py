@@ -23,11 +23,9 @@ from lib.models.soul import (
 from lib.samplers.soul import SoulStep
 from lib.samplers.step import last
 from lib.statistics.channels import CHOICES
-from lib.statistics.filters import FilterMarginals
-from lib.statistics.quadratic import periodic_component
 
 GRASS = lib.exemplar("grass")[:, :48, :48]
-CLOTH = lib.exemplar("cloth")[:, :64, :64]
+CLOTH = lib.exemplar("cloth")[:, :48, :48]
 
 Steps = Callable[..., Iterator[SoulStep]]
 
@@ -49,7 +47,7 @@ def steps(request: pytest.FixtureRequest, models: dict[str, Steps]) -> Steps:
 
 
 @pytest.mark.parametrize("tileable", [False, True], ids=["cut", "tileable"])
-@pytest.mark.parametrize("size", [32, (37, 50), (80, 65)], ids=str)
+@pytest.mark.parametrize("size", [32, (37, 70)], ids=str)
 def test_any_size(steps: Steps, size: int | tuple[int, int], tileable: bool) -> None:
     x = last(steps(GRASS[:, :32, :33], size=size, iterations=1, tileable=tileable))
     assert x.shape == (1, 3, *((size, size) if isinstance(size, int) else size))
@@ -86,10 +84,9 @@ def steps_across(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
     return squares[0], squares[1:]
 
 
-@pytest.mark.parametrize("size", [(40, 56), (37, 51)], ids=str)
-def test_a_tile_has_no_seam(steps: Steps, size: tuple[int, int]) -> None:
-    tiles = last(steps(GRASS, n=3, size=size, seed=2, tileable=True, iterations=4))
-    cut = last(steps(GRASS, n=3, size=size, seed=2, iterations=1))
+def test_a_tile_has_no_seam(steps: Steps) -> None:
+    tiles = last(steps(GRASS, n=3, size=(37, 51), seed=2, tileable=True, iterations=3))
+    cut = last(steps(GRASS, n=3, size=(37, 51), seed=2, iterations=1))
     for axis in (-1, -2):
         seam, inside = steps_across(tiles, axis)
         assert inside.min() / 1.2 < seam < inside.max() * 1.2, axis
@@ -97,17 +94,12 @@ def test_a_tile_has_no_seam(steps: Steps, size: tuple[int, int]) -> None:
         assert seam > inside.max()
 
 
-@pytest.mark.parametrize(("name", "times"), [("soul", 3), ("frame", 1.8), ("deep-frame", 2)])
-def test_the_mismatch_falls(models: dict[str, Steps], name: str, times: float) -> None:
-    losses = torch.tensor([r.loss for r in models[name](CLOTH, iterations=120)])
-    assert losses[-20:].mean() < losses[:3].mean() / times
-
-
-def test_filter_marginals_are_those_of_frames_and_not_of_a_gaussian() -> None:
-    f = FilterMarginals(CLOTH)
-    mu = f(periodic_component(CLOTH[None]))
-    gaussian, frame = lib.synthesize(CLOTH), last(frame_steps(CLOTH, iterations=120))
-    assert (f(frame) - mu).norm() < 0.6 * (f(gaussian) - mu).norm()
+@pytest.mark.parametrize(("name", "times"), [("soul", 2), ("frame", 1.5), ("deep-frame", 2)])
+def test_the_mismatch_falls_from_that_of_the_gaussian_texture(
+    models: dict[str, Steps], name: str, times: float
+) -> None:
+    losses = torch.tensor([r.loss for r in models[name](CLOTH, iterations=80)])
+    assert losses[-10:].mean() < losses[:3].mean() / times
 
 
 def test_layers_say_which_statistics(models: dict[str, Steps]) -> None:
@@ -130,12 +122,12 @@ def test_any_statistics_will_do() -> None:
 
 
 def test_channels_that_hardly_answer_are_not_driven_hard() -> None:
-    """A statistic whose response is nothing gets a thousandth of the median's."""
+    """A statistic whose response is nothing gets a tenth of the median's."""
     weights = torch.tensor([1.0, 2.0, 3.0, 0.0])
     v, rho = typical_responses(
         lambda x: weights * x[:, :1].mean((2, 3)), GRASS[None], torch.full((1, 3, 1, 1), 0.5), lambda z: z
     )
-    torch.testing.assert_close(v / v[0], torch.tensor([1.0, 4.0, 9.0, 1e-3]), rtol=0.01, atol=1e-5)
+    torch.testing.assert_close(v / v[0], torch.tensor([1.0, 4.0, 9.0, 0.1]), rtol=0.01, atol=1e-5)
     assert 3 <= rho < 6  # three that answer as one
 
 

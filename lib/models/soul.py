@@ -40,7 +40,7 @@ WHITE = 0.5  # pixel units
 SIGMA = 0.05  # the noise level of `soul_learned_steps`, pixel units
 LEARNED_ITERATIONS, LEARNED_DELTA = 150, 30.0  # theta starts near its place
 PROBES = 16  # moves by which the statistics' responses are measured, at each of two images
-LEAST = 1e-3  # of the median response: a statistic that hardly answers is not driven harder than that
+LEAST = 0.1  # of the median response: what sleeps where it is measured may wake, and then answers far more
 
 
 def soul_steps(
@@ -125,7 +125,7 @@ def soul_learned_steps(
     model = load(checkpoint)
     height, width = checked_size(size, x0)
     gaussian, x, f = gaussian_of(x0), periodic_component(x0), model.statistics
-    y = x + SIGMA * white_noise(PROBES, *x.shape[-2:], 0, APART)
+    y = x + SIGMA * white_noise(PROBES, x.shape[-2], x.shape[-1], 0, APART)
     with torch.no_grad():
         mu = f(y).mean(0)
         guess = model.multipliers(tiled(x0), SIGMA)[0] / SIGMA
@@ -171,7 +171,7 @@ def typical_responses(f: Statistics, x: Tensor, mean: Tensor, root: Filter) -> t
 
     Where a run ends, and where it starts: a channel that sees edges is asleep in the one and not in the other.
     """
-    noise = white_noise(PROBES + 1, *x.shape[-2:], 0, APART)
+    noise = white_noise(PROBES + 1, x.shape[-2], x.shape[-1], 0, APART)
     both = [rates(f, at, root, noise[:PROBES]) for at in (x, mean + root(noise[PROBES:]))]
     v = torch.cat(both).square().mean(0)
     v = v.clamp_min(LEAST * v.median() + 1e-12)
