@@ -57,9 +57,9 @@ UNTRAINED = Architecture(
     sliced=_LAYERS,
     style=_LAYERS,
     content="conv3",
-    shallow=("conv1", "conv2"),
-    deep=("conv3", "conv4"),
-    single="conv2",
+    shallow=_LAYERS[:2],
+    deep=_LAYERS[2:],
+    single="conv3",
     equal=False,
     url="",
 )
