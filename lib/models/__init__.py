@@ -102,11 +102,6 @@ MODELS: Mapping[str, TextureModel] = MappingProxyType({
         "512, of waves and a network", "learned from textures, by denoising", "diffuse",
         "lib.models.learned:diffusion_steps",
     ),
-    "soul-learned": TextureModel(
-        "Zhao & Simoncelli's statistics, by SOUL", 2025,
-        "512, of waves and a network", "learned from textures, by denoising", "soul",
-        "lib.models.soul:soul_learned_steps",
-    ),
 })  # fmt: skip
 
 
