@@ -39,6 +39,7 @@ DELTA, GAMMA, ONSET = 100.0, 0.002, 300
 WHITE = 0.5  # pixel units
 SIGMA = 0.05  # the noise level of `soul_learned_steps`, pixel units
 LEARNED_ITERATIONS, LEARNED_DELTA = 150, 30.0  # theta starts near its place
+LEARNED_LEAST = 1e-3  # `LEAST` of the learned statistics, which never sleep and differ more in their units
 PROBES = 16  # moves by which the statistics' responses are measured, at each of two images
 LEAST = 0.1  # of the median response: what sleeps where it is measured may wake, and then answers far more
 
@@ -130,7 +131,7 @@ def soul_learned_steps(
         mu = f(y).mean(0)
         guess = model.multipliers(tiled(x0), SIGMA)[0] / SIGMA
     mean = gaussian.mean.float()[:, :, None, None]
-    unit, rho = typical_responses(f, y[:1], mean, noisy_root(gaussian, *x.shape[-2:]))
+    unit, rho = typical_responses(f, y[:1], mean, noisy_root(gaussian, *x.shape[-2:]), LEARNED_LEAST)
     h, w = canvas(height, width, tileable)
     root = noisy_root(gaussian, h, w)
     for record in chains(f, mu, unit, mean, root, (n, h, w), seed, iterations, delta / rho, gamma, guess):
@@ -166,7 +167,9 @@ def noisy_root(gaussian: GaussianTexture, height: int, width: int) -> Filter:
     return apply
 
 
-def typical_responses(f: Statistics, x: Tensor, mean: Tensor, root: Filter) -> tuple[Tensor, float]:
+def typical_responses(
+    f: Statistics, x: Tensor, mean: Tensor, root: Filter, least: float = LEAST
+) -> tuple[Tensor, float]:
     """v [d] and rho for `soul`, from rates at the exemplar x [1,3,H,W] and at a Gaussian texture mean + root(z).
 
     Where a run ends, and where it starts: a channel that sees edges is asleep in the one and not in the other.
@@ -174,7 +177,7 @@ def typical_responses(f: Statistics, x: Tensor, mean: Tensor, root: Filter) -> t
     noise = white_noise(PROBES + 1, x.shape[-2], x.shape[-1], 0, APART)
     both = [rates(f, at, root, noise[:PROBES]) for at in (x, mean + root(noise[PROBES:]))]
     v = torch.cat(both).square().mean(0)
-    v = v.clamp_min(LEAST * v.median() + 1e-12)
+    v = v.clamp_min(least * v.median() + 1e-12)
     return v, max(largest(found, v) for found in both)
 
 

@@ -39,7 +39,7 @@ from lib.samplers.langevin import Filter, Noise, checked_positive, move
 from lib.samplers.step import Step, checked_count
 
 A, B, C = 0.9, 0.3, 0.5  # powers of k with which delta and gamma fall and m grows
-RADIUS = 100.0  # of v^(1/2) theta, which is 0.1 to 3 in pictures: theta has diverged if it gets there
+RADIUS = 1000.0  # of v^(1/2) theta, which is 0.1 to 100 in pictures: theta has diverged if it gets there
 SMALL = 0.05  # of P^(1/2) z: a move that f answers in proportion
 
 
