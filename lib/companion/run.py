@@ -20,7 +20,7 @@ from lib.companion.progress import Progress
 from lib.companion.series import Notebook, source_sha256
 from lib.errors import TextureError
 
-HEAVY = 700_000  # characters of an encoded picture
+HEAVY = 250_000  # characters of an encoded picture
 
 
 @dataclass(frozen=True)
