@@ -22,6 +22,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from lib.companion.explorer import Strip
 from lib.companion.player import player
+from lib.companion.series import find
 
 KEPT = ROOT / ".cache" / "browser"  # screenshots, for whoever wants to look
 WIDE, NARROW = 1100, 390  # pixels: a desk, a telephone
@@ -48,7 +49,7 @@ def opened(browser: Browser, width: int = WIDE) -> Iterator[Page]:
 @pytest.mark.last
 @pytest.mark.parametrize("width", [WIDE, NARROW])
 def test_every_page_reads_offline_at_both_widths(browser: Browser, series: Series, width: int) -> None:
-    assert len(list(series.site.glob("*.html"))) == 9
+    assert len(list(series.site.glob("*.html"))) == len(find(series.clone / "notebooks")) + 1
     for path in sorted(series.site.glob("*.html")):
         with opened(browser, width) as page:
             page.context.set_offline(True)

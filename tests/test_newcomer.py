@@ -4,6 +4,7 @@ import re
 import signal
 import subprocess
 import time
+import urllib.error
 import urllib.request
 
 import pytest
@@ -65,13 +66,25 @@ def test_the_second_command_opens_the_notebooks(newcomer: Newcomer, series: Seri
                     address = f"{found[1]}/api/contents?token={found[2]}"
                     break
             assert address, log.read_text()
-            with urllib.request.urlopen(address, timeout=60) as answer:
-                listed = answer.read().decode()
+            listed = answer(address)
         finally:
             lab.send_signal(signal.SIGTERM)
             lab.wait(60)
     for notebook in find(newcomer.clone / "notebooks"):
         assert notebook.path.name in listed
+
+
+def answer(address: str, patience: float = 60) -> str:
+    """What a server says, which may print its address before it listens there."""
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            with urllib.request.urlopen(address, timeout=patience) as said:
+                return str(said.read().decode())
+        except urllib.error.URLError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
 
 
 def test_folders_that_may_not_be_written_are_named(newcomer: Newcomer, series: Series) -> None:
