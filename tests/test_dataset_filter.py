@@ -134,8 +134,8 @@ def test_killed_in_the_middle_of_a_task_then_finished(library: Path, tmp_path: P
     slow = (
         "import sys, time; from pathlib import Path; from lib.dataset import filter as room\n"
         "read = room._filter_picture\n"
-        "def slowly(picture, writer, n):\n"
-        "    time.sleep(.3 if picture.name.startswith('n1/') else 0); read(picture, writer, n)\n"
+        "def slowly(picture, *rest):\n"
+        "    time.sleep(.3 if picture.name.startswith('n1/') else 0); read(picture, *rest)\n"
         "room._filter_picture = slowly\n"
         "room.filter_sources([Path(sys.argv[1])], Path(sys.argv[2]), workers=1)\n"
     )

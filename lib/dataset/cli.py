@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
+from lib.dataset.card import CARD
 from lib.dataset.filter import PER_IMAGE, Report, filter_sources, precision_recall, read_labels
 
 
@@ -21,7 +22,9 @@ def filter(
     ],
     out: Annotated[Path, typer.Option(help="Where the patches and the manifest go.")] = Path("data/patches"),
     per_image: Annotated[int, typer.Option(min=1, help="At most so many patches of one image.")] = PER_IMAGE,
-    workers: Annotated[int, typer.Option(min=0, help="Processes; 0: one a core.")] = 0,
+    workers: Annotated[
+        int, typer.Option(min=0, help="Processes of a local Dask cluster, each below 2 GiB; 0: one a core.")
+    ] = 0,
     scheduler: Annotated[
         str, typer.Option(help="A Dask scheduler that shares this file system, tcp://HOST:PORT.")
     ] = "",
@@ -35,8 +38,10 @@ def filter(
     console = Console(highlight=False)
     console.print(tables(report))
     _print_labelled(console, out, read_labels(sources))
+    if report.workers_lost:
+        print(f"{report.workers_lost} workers were lost on the way; their tasks were done again")
     seconds = time.perf_counter() - start
-    print(f"{report.splits.total()} patches in {out}, {seconds:.0f} s")
+    print(f"{report.splits.total()} patches in {out}, see {CARD}; {seconds:.0f} s")
 
 
 def tables(report: Report) -> Table:

@@ -7,31 +7,28 @@ orientation. Blocks of 64 pixels, overlapping by half, say whether the window ho
 blocks of 32 find the single object that blocks of 64 average away. Windows go, too, that cannot be
 judged or do not show a surface: flat, blurred, saturated, graphic, text, stripes.
 
-The paper says "a hand-designed homogeneity criterion" and no more; this one is our own. It costs a dozen sums
-over the picture: every statistic is a mean over tiles of 32x32 pixels, taken once, and whatever a block or a
-window shows is the sum of a few tiles. Windows therefore start on the grid of the tiles.
+The paper says "a hand-designed homogeneity criterion" and no more; this one is our own. It costs what decoding the
+picture costs: every statistic is a mean over tiles of 32x32 pixels, taken once for all scales (see tiles.py), and
+whatever a block or a window shows is the sum of a few tiles. Windows therefore start on the grid of the tiles.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
+
+from lib.dataset.tiles import LEVELS, OCTAVES, PLANES, TILE, Tiles, read_tiles
 
 SIDE = 128  # pixels of a window, the paper's patch
-TILE = 32  # pixels of a tile: 4x4 tiles a window
-ACROSS = SIDE // TILE
+ACROSS = SIDE // TILE  # tiles of 32 pixels: 4x4 a window
 STEP = 2  # tiles from a window to the next: neighbours share at most half
 
 JUST_NOTICEABLE = (
     0.02  # five grey levels: smaller differences in colour are the camera's noise and the JPEG's
 )
 FAINT = 0.004  # one grey level: the same for gradients
-WHITE, BLACK = 250, 5  # all three channels beyond: the sensor saw no more, or somebody cut the object out
-
 
 Scores = dict[str, np.ndarray]
-PerWindow = Callable[[np.ndarray], np.ndarray]  # [...,h,w] per tile -> [...,n,4,4] per window
 
 
 @dataclass(frozen=True)
@@ -139,43 +136,83 @@ def score(picture: np.ndarray) -> Windows:
     Args:
         picture: uint8 [H,W,3]; smaller than 128 either way has no windows.
     """
+    scored = score_scales(picture, 1)
+    if scored:
+        return scored[0]
+    none = np.zeros(0, np.float32)
+    return Windows(none.astype(int), none.astype(int), dict.fromkeys(LIMITS, none))
+
+
+def score_scales(picture: np.ndarray, scales: int) -> list[Windows]:
+    """Score every window of a picture, of the picture halved, and so on.
+
+    Args:
+        picture: uint8 [H,W,3].
+        scales: 1 to 3; those at which the picture is smaller than 128 pixels either way are left out.
+
+    Returns:
+        one a scale; positions in pixels of the picture at that scale.
+    """
     if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
         raise ValueError(f"a picture is uint8 [H,W,3], not {picture.dtype} {list(picture.shape)}")
-    h, w = picture.shape[0] // TILE, picture.shape[1] // TILE
-    if min(h, w) < ACROSS:
-        none = np.zeros(0, np.float32)
-        return Windows(none.astype(int), none.astype(int), dict.fromkeys(LIMITS, none))
-    top, left = (picture.shape[0] - h * TILE) // 2, (picture.shape[1] - w * TILE) // 2
-    picture = picture[top : top + h * TILE, left : left + w * TILE]
-    rows, columns = _starts(h), _starts(w)
+    seen = [_Seen(tiles) for tiles in read_tiles(picture, scales)]
+    if not seen:
+        return []
+    scores = _scores(
+        np.concatenate([s.planes for s in seen], axis=1),
+        np.concatenate([s.levels for s in seen]),
+        np.concatenate([s.lines for s in seen]),
+    )
+    ends = np.cumsum([len(s.rows) for s in seen])
+    return [
+        Windows(s.rows, s.columns, {name: scores[name][end - len(s.rows) : end] for name in LIMITS})
+        for s, end in zip(seen, ends, strict=True)
+    ]
 
-    def window(tiles: np.ndarray) -> np.ndarray:
-        views = sliding_window_view(tiles, (ACROSS, ACROSS), axis=(-2, -1))[..., rows[:, None], columns, :, :]
-        return views.reshape(*tiles.shape[:-2], -1, ACROSS, ACROSS)
 
-    planes = np.ascontiguousarray(picture.transpose(2, 0, 1))  # sums over planes are ten times faster
-    pixels = planes.astype(np.float32) / 255 - 0.5  # centred, so that the variances lose no digits
-    light = (pixels[0] + pixels[1] + pixels[2]) / 3
+class _Seen:
+    """What the windows of one scale show.
+
+    rows, columns: [n] their upper left pixels; planes: [planes,n,4,4] tiles; levels: [n,64] shares of the grey
+    levels; lines: [n], variance of the means of a window's rows, or of its columns, whichever is larger.
+    """
+
+    def __init__(self, tiles: Tiles) -> None:
+        h, w = tiles.means.shape[1:]
+        down, right = _starts(h), _starts(w)
+        four = np.arange(ACROSS)
+        place = ((down[:, None] + four)[:, None, :, None] * w + (right[:, None] + four)[:, None, :]).reshape(
+            -1, ACROSS, ACROSS
+        )
+        self.planes = tiles.means.reshape(len(PLANES), -1)[:, place]
+        self.levels = tiles.levels.reshape(-1, LEVELS)[place.reshape(len(place), -1)].mean(axis=1)
+        along = _line_variance(tiles.rows, down, right)
+        across = _line_variance(tiles.columns, right, down).T
+        self.lines = np.maximum(along, across).ravel()
+        self.rows = np.repeat(tiles.top + down * TILE, len(right))
+        self.columns = np.tile(tiles.left + right * TILE, len(down))
+
+
+def _scores(planes: np.ndarray, levels: np.ndarray, lines: np.ndarray) -> Scores:
+    """All scores of windows: planes [planes,n,4,4], levels [n,64], lines [n]; see _Seen."""
+    at = {name: i for i, name in enumerate(PLANES)}
     scores: Scores = {}
-    _score_colour(scores, pixels, light, window)
-    strokes = _score_gradient(scores, light, window)
-    two_levels = _score_levels(scores, planes, window)
-    _score_text(scores, light, strokes, two_levels, window, rows, columns)
+    mean, square = ([at[name + power] for name in ("light", "red_green", "blue_yellow")] for power in ("", "2"))
+    _score_colour(scores, planes[mean], planes[square])
+    first = at["xx0"]
+    _score_gradient(scores, planes[first:].reshape(OCTAVES, 3, -1, ACROSS, ACROSS))
+    scores["clipped"] = planes[at["clipped"]].mean(axis=(-2, -1))
+    two_levels = _score_levels(scores, levels)
+    strokes = scores["detail"] ** 2 / (planes[at["modulus"]].mean(axis=(-2, -1)) ** 2 + 1e-12)
+    powers = planes[[at["light"], at["light2"], at["light3"]]].mean(axis=(-2, -1))
+    _score_text(scores, powers, lines, strokes, two_levels)
     apart = [LIMITS[name].excess(scores[name]) for name in BETWEEN_BLOCKS]
     scores["heterogeneity"] = np.sqrt(np.mean(np.square(apart), axis=0))
-    n = len(columns)
-    return Windows(
-        np.repeat(top + rows * TILE, n),
-        np.tile(left + columns * TILE, len(rows)),
-        {name: scores[name].astype(np.float32) for name in LIMITS},
-    )
+    return {name: scores[name].astype(np.float32) for name in LIMITS}
 
 
-def _score_colour(scores: Scores, pixels: np.ndarray, light: np.ndarray, window: PerWindow) -> None:
-    """Contrast, and its share between blocks: of the light, and of three opponent channels together."""
-    red, green, blue = pixels
-    channels = np.stack([light, red - green, (red + green) / 2 - blue])
-    mean, square = window(_tile_means(channels)), window(_tile_means(channels * channels))  # [3,n,4,4]
+def _score_colour(scores: Scores, mean: np.ndarray, square: np.ndarray) -> None:
+    """Contrast, and its share between blocks: of the light, and of it and two opponents together; [3,n,4,4]."""
     variance = np.maximum(square.mean(axis=(-2, -1)) - mean.mean(axis=(-2, -1)) ** 2, 0)  # [3,n]
     scores["contrast"] = np.sqrt(variance.sum(axis=0))
     for name, blocks in (("colour", _blocks(mean)), ("colour_fine", mean)):
@@ -183,53 +220,31 @@ def _score_colour(scores: Scores, pixels: np.ndarray, light: np.ndarray, window:
         of_light = between[0] / (variance[0] + JUST_NOTICEABLE**2)
         of_all = between.sum(axis=0) / (variance.sum(axis=0) + JUST_NOTICEABLE**2)
         scores[name] = np.maximum(of_light, of_all)
-    within = np.maximum(_blocks(square)[0] - _blocks(mean)[0] ** 2, 0)
+    within = np.maximum(_blocks(square[0]) - _blocks(mean[0]) ** 2, 0)
     scores["contrast_spread"] = np.log(within + JUST_NOTICEABLE**2 / 4).std(axis=(-2, -1))
 
 
-def _score_gradient(scores: Scores, light: np.ndarray, window: PerWindow) -> np.ndarray:
-    """Energy and orientation of the gradient at scales 1, 2, 4, by the structure tensor; returns strokes."""
-    energies, spreads, oddities = [], [], []
-    strokes = coherence = np.zeros(0)
-    for octave in range(3):
-        dy, dx = _gradient(light)
-        energy = dx * dx + dy * dy
-        side = TILE >> octave
-        total = window(_tile_means(energy, side))  # [n,4,4]
-        double_angle = np.stack([dx * dx - dy * dy, 2 * dx * dy])
-        direction = window(_tile_means(double_angle, side))  # [2,n,4,4]
-        energies.append(total.mean(axis=(-2, -1)))
-        spreads.append(np.log(_blocks(total) + FAINT**2).std(axis=(-2, -1)))
-        each = _blocks(direction) / (_blocks(total) + FAINT**2)
-        together = direction.mean(axis=(-2, -1)) / (energies[-1] + FAINT**2)
-        apart = ((each - together[..., None, None]) ** 2).sum(axis=0)
-        oddities.append(np.sqrt(apart.mean(axis=(-2, -1))))
-        if octave == 0:
-            scores["energy_fine"] = np.log(total + FAINT**2).std(axis=(-2, -1))
-            strokes = energies[0] / (window(_tile_means(np.sqrt(energy))).mean(axis=(-2, -1)) ** 2 + 1e-12)
-        if octave == 1:
-            coherence = np.sqrt((together**2).sum(axis=0))
-        light = (light[::2, ::2] + light[1::2, ::2] + light[::2, 1::2] + light[1::2, 1::2]) / 4
+def _score_gradient(scores: Scores, products: np.ndarray) -> None:
+    """Energy and orientation of the gradient at scales 1, 2, 4, by the structure tensor [3 octaves,3,n,4,4]."""
+    xx, yy, xy = products.swapaxes(0, 1)
+    total = xx + yy  # [octaves,n,4,4]
+    direction = np.stack([xx - yy, 2 * xy])  # [2,octaves,n,4,4], of the double angle
+    energies = total.mean(axis=(-2, -1))
+    blocks = _blocks(total) + FAINT**2
+    each = _blocks(direction) / blocks
+    together = direction.mean(axis=(-2, -1)) / (energies + FAINT**2)
+    apart = ((each - together[..., None, None]) ** 2).sum(axis=0).mean(axis=(-2, -1))
     scores["detail"] = np.sqrt(energies[0])
     scores["sharpness"] = energies[0] / (energies[2] + FAINT**2)
-    scores["energy_spread"] = np.max(spreads, axis=0)
-    scores["orientation"] = np.max(oddities, axis=0)
-    scores["coherence"] = coherence
-    return strokes
+    scores["energy_spread"] = np.log(blocks).std(axis=(-2, -1)).max(axis=0)
+    scores["energy_fine"] = np.log(total[0] + FAINT**2).std(axis=(-2, -1))
+    scores["orientation"] = np.sqrt(apart.max(axis=0))
+    scores["coherence"] = np.sqrt((together[:, 1] ** 2).sum(axis=0))
 
 
-def _score_levels(scores: Scores, planes: np.ndarray, window: PerWindow) -> np.ndarray:
-    """Clipping, and flat fills by the histogram of 64 grey levels; returns two_levels."""
-    red, green, blue = planes
-    white = np.minimum(np.minimum(red, green), blue) >= WHITE
-    black = np.maximum(np.maximum(red, green), blue) <= BLACK
-    scores["clipped"] = window(_tile_means((white | black).astype(np.float32))).mean(axis=(-2, -1))
-    h, w = planes.shape[1] // TILE, planes.shape[2] // TILE
-    grey = (red.astype(np.uint16) + green + blue) // 12  # 0..63
-    tile = np.arange(h).repeat(TILE)[:, None] * w + np.arange(w).repeat(TILE)
-    counts = np.bincount((tile * 64 + grey).ravel(), minlength=h * w * 64).reshape(h, w, 64)
-    share = window(counts.transpose(2, 0, 1)).sum(axis=(-2, -1)).T / SIDE**2  # [n,64]
-    level = np.arange(64)
+def _score_levels(scores: Scores, share: np.ndarray) -> np.ndarray:
+    """Flat fills by the histogram of 64 grey levels [n,64]; returns two_levels."""
+    level = np.arange(LEVELS)
     below, moment = share.cumsum(axis=1), (share * level).cumsum(axis=1)
     mean = moment[:, -1:]
     variance = (share * (level - mean) ** 2).sum(axis=1)
@@ -240,30 +255,19 @@ def _score_levels(scores: Scores, planes: np.ndarray, window: PerWindow) -> np.n
 
 
 def _score_text(
-    scores: Scores,
-    light: np.ndarray,
-    strokes: np.ndarray,
-    two_levels: np.ndarray,
-    window: PerWindow,
-    rows: np.ndarray,
-    columns: np.ndarray,
+    scores: Scores, powers: np.ndarray, lines: np.ndarray, strokes: np.ndarray, two_levels: np.ndarray
 ) -> None:
-    """The weakest sign of text over its mark, for the kind of text that the window is more like."""
-    powers = window(_tile_means(np.stack([light, light * light, light * light * light]))).mean(
-        axis=(-2, -1)
-    )  # [3,n]
+    """The weakest sign of text over its mark, for the kind of text that the window is more like.
+
+    powers: [3,n], means of the light, its square and its cube.
+    """
     mean = powers[0]
     variance = np.maximum(powers[1] - mean**2, 1e-6)
-    skewness = np.abs(powers[2] - 3 * mean * powers[1] + 2 * mean**3) / variance**1.5
-    along, across = (
-        _row_variance(light, rows, columns).ravel(),
-        _row_variance(light.T, columns, rows).T.ravel(),
-    )
     signs = {
-        "skewness": skewness,
+        "skewness": np.abs(powers[2] - 3 * mean * powers[1] + 2 * mean**3) / variance**1.5,
         "two_levels": two_levels,
         "strokes": strokes,
-        "lines": np.maximum(along, across) / variance,
+        "lines": lines / variance,
         "peak": scores["peak"],
     }
 
@@ -273,24 +277,13 @@ def _score_text(
     scores["text"] = np.max([weakest(marks) for marks in TEXT.values()], axis=0)
 
 
-def _row_variance(light: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """[rows,columns]; variance of the means of a window's 128 rows."""
-    strips = light.reshape(light.shape[0], -1, TILE).mean(axis=2)  # [H,w]
-    wide = sliding_window_view(strips, ACROSS, axis=1)[:, columns].mean(axis=-1)  # [H,columns]
-    return sliding_window_view(wide, SIDE, axis=0)[rows * TILE].var(axis=-1)
-
-
-def _gradient(light: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Central differences [H,W] down and to the right, one-sided at the border: symmetric under flips."""
-    padded = np.pad(light, 1, mode="edge")
-    return (padded[2:, 1:-1] - padded[:-2, 1:-1]) / 2, (padded[1:-1, 2:] - padded[1:-1, :-2]) / 2
-
-
-def _tile_means(x: np.ndarray, side: int = TILE) -> np.ndarray:
-    """[...,H,W] -> [...,H/side,W/side]."""
-    *lead, height, width = x.shape
-    tall = x.reshape(*lead, height // side, side, width).sum(axis=-2)
-    return tall.reshape(*lead, height // side, width // side, side).sum(axis=-1) / side**2
+def _line_variance(strips: np.ndarray, down: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """[down,right]; variance of the means of a window's 128 rows, from strips [H,w], their means over tiles."""
+    wide = sum(strips[:, right + k] for k in range(ACROSS)) / ACROSS  # [H,right]
+    tall = wide.reshape(-1, TILE, len(right))
+    first, second = tall.mean(axis=1), np.square(tall).mean(axis=1)  # [h,right]
+    mean, square = (sum(x[down + k] for k in range(ACROSS)) / ACROSS for x in (first, second))
+    return np.maximum(square - mean**2, 0)
 
 
 def _blocks(tiles: np.ndarray) -> np.ndarray:

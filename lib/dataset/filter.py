@@ -1,15 +1,11 @@
-"""Sources -> tasks -> patches and manifest, on all cores or a cluster; may be interrupted at any time."""
+"""Sources -> tasks -> patches and manifest, on all cores or a Dask cluster; may be interrupted at any time."""
 
-import multiprocessing
 import os
 import shutil
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +13,11 @@ import numpy as np
 from PIL import Image
 
 from lib.dataset import shards
-from lib.dataset.criterion import LIMITS, SIDE, TEXT, Windows, score
+from lib.dataset.card import finish
+from lib.dataset.cluster import Lost, run_tasks
+from lib.dataset.criterion import LIMITS, SIDE, TEXT, Windows, score_scales
+from lib.dataset.duplicates import picture_hash
+from lib.dataset.licences import licence_of, source_of
 from lib.dataset.sources import Picture, Task, find_tasks, spread
 from lib.errors import TextureError
 
@@ -34,6 +34,7 @@ class Report:
     pictures: Counter[str] = field(default_factory=Counter)  # read, with patches, and each problem and note
     windows: Counter[str] = field(default_factory=Counter)  # kept, and each reason why not
     splits: Counter[str] = field(default_factory=Counter)
+    workers_lost: int = 0  # died or left; what they had begun was done again by others
 
     def add(self, counts: Mapping[str, Any]) -> None:
         self.tasks += 1
@@ -59,7 +60,7 @@ def filter_sources(
         out: where shards and manifests go; see lib.dataset.shards.
         per_image: at most so many patches of one image.
         at_most: a glance: so many tasks, evenly spread; all when not given.
-        workers: processes on this machine; 0: one a core, 1: none but this one.
+        workers: processes of a Dask cluster on this machine; 0: one a core, 1: none but this one.
         scheduler: address of a Dask scheduler that shares this file system ("tcp://..."), instead of workers.
         progress: called with the report so far and the number of all tasks, at the start and after each task.
 
@@ -78,15 +79,24 @@ def filter_sources(
             report.add(counts)
     if progress:
         progress(report, len(tasks))
-    with _executor(workers or os.cpu_count() or 1, scheduler, len(todo)) as executor:
-        if executor is None:
-            results: Iterator[dict[str, Any]] = (run_task(task, out, per_image) for task in todo)
-        else:
-            results = _collect([executor.submit(run_task, task, out.resolve(), per_image) for task in todo])
-        for counts in results:
-            report.add(counts)
-            if progress:
-                progress(report, len(tasks))
+    def gone(count: int) -> None:
+        report.workers_lost = count
+
+    work = partial(run_task, out=out.resolve(), per_image=per_image)
+    lost: list[Lost] = []
+    for counts in run_tasks(work, todo, workers or os.cpu_count() or 1, scheduler, gone):
+        if isinstance(counts, Lost):
+            lost.append(counts)
+            continue
+        report.add(counts)
+        if progress:
+            progress(report, len(tasks))
+    if lost:
+        raise TextureError(
+            f"{len(lost)} of {len(tasks)} tasks are left, first {lost[0].task.root}: {lost[0].why}; "
+            "run the same command with fewer --workers"
+        )
+    report.splits = finish(out, report.pictures, report.windows)
     return report
 
 
@@ -95,64 +105,67 @@ def run_task(task: Task, out: Path, per_image: int) -> dict[str, Any]:
     try:
         with shards.Writer(out, task.name) as writer:
             for picture in task.pictures():
-                _filter_picture(picture, writer, per_image)
+                _filter_picture(picture, writer, per_image, task)
     except OSError as error:
         raise TextureError(f"{out} cannot be written ({error}); make room and run the same command") from None
     return writer.counts
 
 
-def _filter_picture(picture: Picture, writer: shards.Writer, per_image: int) -> None:
+def _filter_picture(picture: Picture, writer: shards.Writer, per_image: int, task: Task) -> None:
     """All windows of a picture into the manifest, kept ones into a shard; positions in the file's pixels."""
     writer.picture(picture.problem or "read")
     if picture.note:
         writer.picture(f"{picture.note}, converted")
     if picture.pixels is None:
         return
-    before = writer.kept
+    before, split = writer.kept, shards.split_of(picture.name)
     for found in select(picture.pixels, per_image):
         scale = picture.scale * found.scale
+        scores = [values.tolist() for values in found.windows.scores.values()]
         for i, verdict in enumerate(found.verdicts):
             row = {
                 "image": picture.name,
                 "row": int(found.windows.rows[i]) * scale,
                 "column": int(found.windows.columns[i]) * scale,
                 "scale": scale,
-                "split": shards.split_of(picture.name),
+                "split": split,
                 "verdict": verdict,
-                **{name: float(values[i]) for name, values in found.windows.scores.items()},
+                **{name: values[i] for name, values in zip(found.windows.scores, scores, strict=True)},
             }
-            writer.window(row, found.patch(i))
+            writer.window(row, found.patch(i) if verdict == "kept" else None)
     if writer.kept > before:
         writer.picture("with patches")
+        source, licence = source_of(task, picture.name), licence_of(task, picture.name)
+        of_picture = shards.Kept(
+            picture.name, source, licence, split, writer.kept - before, picture_hash(picture.pixels)
+        )
+        writer.gave(of_picture)
 
 
 @dataclass(frozen=True)
 class Found:
     """The windows of a picture at one scale.
 
-    pixels: uint8 [H,W,3], the picture reduced by `scale`; verdicts: [n] "kept", or the reason why not.
+    whole: uint8 [H,W,3], the picture before it was reduced by `scale`; verdicts: [n] "kept", or the reason why not.
     """
 
-    pixels: np.ndarray
+    whole: np.ndarray
     scale: int
     windows: Windows
     verdicts: list[str]
 
     def patch(self, i: int) -> np.ndarray:
         """uint8 [128,128,3]; window i."""
-        row, column = self.windows.rows[i], self.windows.columns[i]
-        return self.pixels[row : row + SIDE, column : column + SIDE]
+        row, column = self.windows.rows[i] * self.scale, self.windows.columns[i] * self.scale
+        return _reduced(self.whole, int(row), int(column), self.scale)
 
 
 def select(pixels: np.ndarray, per_image: int = PER_IMAGE) -> list[Found]:
     """All windows of a picture, uint8 [H,W,3], at every scale, and which of them are kept."""
-    found: list[Found] = []
-    for octave in range(SCALES):
-        if min(pixels.shape[:2]) < SIDE:
-            break
-        windows = score(pixels)
-        found.append(Found(pixels, 2**octave, windows, [reason or "kept" for reason in windows.reasons()]))
-        pixels = np.asarray(Image.fromarray(pixels).reduce(2))
+    found = [
+        Found(pixels, 2**octave, windows, [reason or "kept" for reason in windows.reasons()])
+        for octave, windows in enumerate(score_scales(pixels, SCALES))
+    ]
     kept = [(h, k, i) for k, f in enumerate(found) for i, h in enumerate(f.windows.scores["heterogeneity"])]
     kept = sorted(place for place in kept if found[place[1]].verdicts[place[2]] == "kept")
     for _, k, i in kept[per_image:]:
@@ -164,10 +177,18 @@ def cut(picture: Picture, row: Mapping[str, Any]) -> np.ndarray:
     """The window of a row of the manifest, uint8 [128,128,3], from its picture; kept or not."""
     if picture.pixels is None:
         raise TextureError(f"{picture.name} cannot be read any more ({picture.problem})")
-    more = row["scale"] // picture.scale
-    top, left, side = row["row"] // picture.scale, row["column"] // picture.scale, SIDE * more
-    window = picture.pixels[top : top + side, left : left + side]
-    for _ in range(more.bit_length() - 1):  # as select does it: rounding after each halving
+    return _reduced(
+        picture.pixels,
+        row["row"] // picture.scale,
+        row["column"] // picture.scale,
+        row["scale"] // picture.scale,
+    )
+
+
+def _reduced(pixels: np.ndarray, row: int, column: int, scale: int) -> np.ndarray:
+    """uint8 [128,128,3]; a window at a pixel of a picture, halved until it is reduced by `scale`."""
+    window = pixels[row : row + SIDE * scale, column : column + SIDE * scale]
+    for _ in range(scale.bit_length() - 1):  # rounding after each halving, as the criterion saw it
         window = np.asarray(Image.fromarray(window).reduce(2))
     return window
 
@@ -231,44 +252,3 @@ def _plan(sources: list[Path], tasks: list[Task], out: Path, per_image: int) -> 
             if folder.is_dir() and folder.name not in planned:
                 shutil.rmtree(folder, ignore_errors=True)
     shards.write_plan(out, {"settings": settings, "tasks": [task.name for task in tasks]})
-
-
-@contextmanager
-def _executor(workers: int, scheduler: str, tasks: int) -> Iterator[Executor | None]:
-    """Where tasks run: a Dask cluster, processes here, or, for one worker or one task, this very process."""
-    if scheduler:
-        from distributed import Client
-
-        with Client(scheduler, timeout=30) as client:
-            yield client.get_executor()
-    elif min(workers, tasks) <= 1:
-        yield None
-    else:
-        spawn = multiprocessing.get_context("spawn")
-        executor = ProcessPoolExecutor(min(workers, tasks), spawn, initializer=_end_with_parent)
-        try:
-            yield executor
-        except BrokenProcessPool:
-            message = (
-                "a worker was killed, most likely for want of memory; run the same command with --workers 1"
-            )
-            raise TextureError(message) from None
-        finally:
-            executor.shutdown(wait=False, cancel_futures=True)
-
-
-def _end_with_parent() -> None:
-    """A worker whose parent was killed would go on for ever, and work against the one that takes over."""
-
-    def wait() -> None:
-        parent = multiprocessing.parent_process()
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
-
-
-def _collect(futures: list[Future[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
-    for future in as_completed(futures):
-        yield future.result()

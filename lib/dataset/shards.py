@@ -3,7 +3,10 @@
     out/filter.json                  what was asked for, and the tasks it came to
     out/<task>/train.npy             uint8 [n,128,128,3]; also validation.npy and test.npy
     out/<task>/manifest.csv.gz       one row a window: where it is, its scores, kept or why not
+    out/<task>/pictures.tsv          one row a picture that gave patches: where from, licence, split, hash
     out/<task>/done.json             the counts
+    out/duplicates.tsv               pictures whose patches are left out, being near-duplicates of others
+    out/DATA.md, out/sources.tsv     the card, and the patches of each source
 
 A task's folder appears whole, by one rename, or not at all: that it is there means that the task is done.
 """
@@ -12,13 +15,15 @@ import bisect
 import csv
 import gzip
 import hashlib
+import itertools
 import json
 import os
 import shutil
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +32,13 @@ import numpy as np
 from lib.dataset.criterion import LIMITS, SIDE
 from lib.dataset.sources import spread
 from lib.errors import TextureError
+from lib.whole import write_whole
 
 SPLITS: Mapping[str, float] = {"train": 0.9, "validation": 0.05, "test": 0.05}
-COLUMNS = ("image", "row", "column", "scale", "split", "verdict", *LIMITS)
+PLACE = ("image", "row", "column", "scale", "split", "verdict")
+COLUMNS = (*PLACE, *LIMITS)
+DUPLICATES = "duplicates.tsv"
+_SCORES = ",".join(["%.4g"] * len(LIMITS))
 _HEADER = 128  # bytes before the first patch; npy asks for a multiple of 64
 
 
@@ -43,6 +52,18 @@ def split_of(image: str) -> str:
     return "train"
 
 
+@dataclass(frozen=True)
+class Kept:
+    """A picture that gave patches. They follow one another in its split's shard, pictures in the order of the table."""
+
+    image: str
+    source: str
+    licence: str
+    split: str
+    patches: int
+    hash: int
+
+
 class Writer:
     """Writes one task's shards and manifest; as a context manager, done at its end, or without a trace."""
 
@@ -52,6 +73,7 @@ class Writer:
         self._pictures: Counter[str] = Counter()
         self._windows: Counter[str] = Counter()
         self._splits: Counter[str] = Counter()
+        self._kept: list[Kept] = []
         self._start = time.perf_counter()
 
     @property
@@ -83,13 +105,16 @@ class Writer:
         """Count a picture under what became of it."""
         self._pictures[what] += 1
 
-    def window(self, row: Mapping[str, Any], patch: np.ndarray) -> None:
+    def gave(self, picture: Kept) -> None:
+        """A picture whose windows have all been written, and that gave patches."""
+        self._kept.append(picture)
+
+    def window(self, row: Mapping[str, Any], patch: np.ndarray | None) -> None:
         """A window into the manifest, a row with keys COLUMNS; if kept, uint8 [128,128,3] into its shard."""
-        self._rows.writerow(
-            [f"{x:.4g}" if isinstance(x, float) else x for x in (row[key] for key in COLUMNS)]
-        )
+        place, scores = [row[key] for key in PLACE], tuple(row[key] for key in LIMITS)
+        self._rows.writerow([*place, *(_SCORES % scores).split(",")])
         self._windows[row["verdict"]] += 1
-        if row["verdict"] == "kept":
+        if patch is not None and row["verdict"] == "kept":
             self._shards[row["split"]].write(np.ascontiguousarray(patch).tobytes())
             self._splits[row["split"]] += 1
 
@@ -103,6 +128,10 @@ class Writer:
         if kind is not None:
             shutil.rmtree(self._draft, ignore_errors=True)
             return
+        with (self._draft / "pictures.tsv").open("w", encoding="utf-8", newline="") as file:
+            table = csv.writer(file, delimiter="\t", lineterminator="\n")
+            table.writerow(Kept.__dataclass_fields__)
+            table.writerows([*astuple(kept)[:-1], f"{kept.hash:016x}"] for kept in self._kept)
         (self._draft / "done.json").write_text(json.dumps(self.counts, indent=1) + "\n")
         try:
             os.replace(self._draft, self._final)
@@ -157,28 +186,88 @@ def open_patches(path: str | os.PathLike[str], split: str) -> Patches:
     Raises:
         TextureError: no such data set or split, a filter not yet finished, or a damaged shard.
     """
+    return Patches([piece for _, piece in _pieces(Path(path), split, by_source=False)])
+
+
+def open_sources(path: str | os.PathLike[str], split: str) -> dict[str, Patches]:
+    """The same, for each source (a synset, or a folder of pictures) that has patches in this split."""
+    pieces: dict[str, list[np.ndarray]] = {}
+    for source, piece in _pieces(Path(path), split, by_source=True):
+        pieces.setdefault(source, []).append(piece)
+    return {source: Patches(those) for source, those in pieces.items()}
+
+
+def _pieces(out: Path, split: str, by_source: bool) -> Iterator[tuple[str, np.ndarray]]:
+    """Source and patches [n,128,128,3], mapped, piece by piece, without near-duplicates."""
     if split not in SPLITS:
         raise TextureError(f"there is no split {split!r}; choose one of {', '.join(SPLITS)}")
-    folders, missing = finished_tasks(Path(path))
+    folders, missing = finished_tasks(out)
     if missing:
         raise TextureError(
-            f"{path} is not finished: {missing} tasks are left; run the same filter command again"
+            f"{out} is not finished: {missing} tasks are left; run the same filter command again"
         )
-    shards = []
+    copies = read_duplicates(out)
     for folder in folders:
-        file = folder / f"{split}.npy"
-        try:
-            shard = np.load(file, mmap_mode="r")
-        except (OSError, ValueError) as error:
-            if file.exists() and file.stat().st_size == _HEADER:
-                continue  # no patches: an empty array cannot be mapped
-            raise TextureError(
-                f"{file} is damaged ({error}); delete its folder, run the filter again"
-            ) from None
-        if shard.dtype != np.uint8 or shard.shape[1:] != (SIDE, SIDE, 3):
-            raise TextureError(f"{file} is no shard of patches; delete its folder and run the filter again")
-        shards.append(shard)
-    return Patches(shards)
+        shard = _mapped(folder / f"{split}.npy")
+        if shard is None:
+            continue
+        left = copies.get(folder.name, set())
+        start = 0
+        if by_source or left:
+            rows = (row for row in read_pictures(folder) if row.split == split)
+            named = ((row.source, row.image in left) for row in rows for _ in range(row.patches))
+            for (source, copy), run in itertools.groupby(named):
+                end = start + sum(1 for _ in run)
+                if not copy:
+                    yield source, shard[start:end]
+                start = end
+        if start < len(shard):  # not asked by whom, or a data set that does not say
+            yield folder.name.rpartition("-")[0], shard[start:]
+
+
+def _mapped(file: Path) -> np.ndarray | None:
+    """A shard, memory-mapped; None without patches, for an empty array cannot be mapped."""
+    try:
+        shard = np.load(file, mmap_mode="r")
+    except (OSError, ValueError) as error:
+        if file.exists() and file.stat().st_size == _HEADER:
+            return None
+        raise TextureError(f"{file} is damaged ({error}); delete its folder, run the filter again") from None
+    if shard.dtype != np.uint8 or shard.shape[1:] != (SIDE, SIDE, 3):
+        raise TextureError(f"{file} is no shard of patches; delete its folder and run the filter again")
+    return shard
+
+
+def read_pictures(folder: Path) -> list[Kept]:
+    """The pictures of a finished task that gave patches; [] for a data set from before there was such a table."""
+    file = folder / "pictures.tsv"
+    if not file.exists():
+        return []
+    with file.open(encoding="utf-8", newline="") as text:
+        rows = csv.DictReader(text, delimiter="\t")
+        return [Kept(**{**row, "patches": int(row["patches"]), "hash": int(row["hash"], 16)}) for row in rows]
+
+
+def write_duplicates(out: Path, rows: Iterable[tuple[str, str, str]]) -> None:
+    """Write out/duplicates.tsv: task and name of each picture that is left out, and the picture it is like."""
+
+    def write(draft: Path) -> None:
+        with draft.open("w", encoding="utf-8", newline="") as file:
+            table = csv.writer(file, delimiter="\t", lineterminator="\n")
+            table.writerow(("task", "image", "like"))
+            table.writerows(rows)
+
+    write_whole(out / DUPLICATES, write)
+
+
+def read_duplicates(out: Path) -> dict[str, set[str]]:
+    """Task -> names of its pictures that are left out."""
+    left: dict[str, set[str]] = {}
+    if (out / DUPLICATES).exists():
+        with (out / DUPLICATES).open(encoding="utf-8", newline="") as text:
+            for row in csv.DictReader(text, delimiter="\t"):
+                left.setdefault(row["task"], set()).add(row["image"])
+    return left
 
 
 def finished_tasks(out: Path) -> tuple[list[Path], int]:
@@ -216,15 +305,19 @@ def write_plan(out: Path, plan: dict[str, Any]) -> None:
 def read_manifest(out: str | os.PathLike[str], tasks: int | None = None) -> Iterator[dict[str, Any]]:
     """The windows of a data set, one dictionary each with the keys of COLUMNS; scores are floats.
 
-    verdict is "kept" or the reason why not. The k-th kept row of a split is the split's k-th patch.
+    verdict is "kept" or the reason why not ("duplicate": the picture is nearly another).
+    The k-th kept row of a split is the split's k-th patch.
 
     Args:
         tasks: at most so many tasks, evenly spread; all when not given.
     """
-    folders = finished_tasks(Path(out))[0]
+    folders, copies = finished_tasks(Path(out))[0], read_duplicates(Path(out))
     for folder in spread(folders, tasks or len(folders)):
+        left = copies.get(folder.name, set())
         with gzip.open(folder / "manifest.csv.gz", "rt", newline="") as text:
             for row in csv.DictReader(text):
+                if row["verdict"] == "kept" and row["image"] in left:
+                    row["verdict"] = "duplicate"
                 whole = {key: int(row[key]) for key in ("row", "column", "scale")}
                 yield {**row, **whole, **{key: float(row[key]) for key in LIMITS}}
 

@@ -23,7 +23,9 @@ TARS = (".tar", ".tar.gz", ".tgz")
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm")
 FILES_A_TASK = 500  # of a folder; a minute's work or less, which is what a kill costs
 SMALLEST = 128  # pixels on the short side: one window
-HUGE = 100_000_000  # pixels; a decompression bomb, or a scan that would take all memory
+HUGE = 50_000_000  # pixels; a decompression bomb, or a scan that would take all memory
+HEAVY = 200_000_000  # bytes of a file: as much
+NARROW = 32  # times as long as wide: a strip would not be reduced, for it is too short to be halved
 LONGEST = 1536  # pixels on the long side; larger photographs are soft at their finest scale, and are halved
 
 Item = TypeVar("Item")
@@ -43,7 +45,7 @@ class Task:
     def name(self) -> str:
         """The same for the same pictures, wherever they lie: what tells that the task is done already."""
         if not self.files:
-            return f"{_synset(self.root)}-{_digest(self.root.name, str(self.root.stat().st_size))}"
+            return f"{synset(self.root)}-{_digest(self.root.name, str(self.root.stat().st_size))}"
         return f"{self.root.name}-{_digest(*self.files)}"
 
     def pictures(self) -> Iterator["Picture"]:
@@ -53,11 +55,11 @@ class Task:
         for file in self.files:
             path = self.root / file
             try:
-                content = path.read_bytes()
+                content = path.read_bytes() if path.stat().st_size <= HEAVY else None
             except OSError:
                 yield Picture(file, problem="unreadable")
             else:
-                yield decode(file, content)
+                yield Picture(file, problem="huge") if content is None else decode(file, content)
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ def find_pictures(tasks: list[Task], names: set[str]) -> dict[str, Picture]:
     for task in tasks:
         if task.files:
             task = Task(task.root, tuple(file for file in task.files if file in names))
-        if not task.files and _synset(task.root) not in synsets:
+        if not task.files and synset(task.root) not in synsets:
             continue
         for picture in task.pictures():
             if picture.name in names:
@@ -170,6 +172,8 @@ def _problem(image: Image.Image) -> str:
         return "huge"
     if min(image.size) < SMALLEST:
         return "tiny"
+    if max(image.size) > NARROW * min(image.size):
+        return "narrow"
     if (
         getattr(image, "n_frames", 1) > 1 and image.format != "MPO"
     ):  # a telephone's MPO is a JPEG and its preview
@@ -193,22 +197,26 @@ def _members(path: Path) -> Iterator[Picture]:
 
     A picture's name is "<synset>/<member>", the same as in a folder that the tar was unpacked to.
     """
-    synset = _synset(path)
+    folder = synset(path)
     try:
         with tarfile.open(path, "r|*") as tar:
             for member in tar:
                 if not member.isfile() or not member.name.lower().endswith(PICTURES):
                     continue
-                name = f"{synset}/{member.name.removeprefix('./').removeprefix(synset + '/')}"
+                name = f"{folder}/{member.name.removeprefix('./').removeprefix(folder + '/')}"
+                if member.size > HEAVY:
+                    yield Picture(name, problem="huge")
+                    continue
                 stream = tar.extractfile(member)
                 yield decode(name, stream.read() if stream else b"")
     except (tarfile.TarError, OSError, EOFError) as error:  # what is left of it cannot be found
         yield Picture(
-            f"{synset}/", problem="tar cut short" if "unexpected end" in str(error) else "tar damaged"
+            f"{folder}/", problem="tar cut short" if "unexpected end" in str(error) else "tar damaged"
         )
 
 
-def _synset(tar: Path) -> str:
+def synset(tar: Path) -> str:
+    """What a tar is called in the names of its pictures."""
     return tar.name.split(".")[0]
 
 

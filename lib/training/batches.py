@@ -4,8 +4,10 @@ A batch is a function of (seed, step) alone, so that an interrupted run goes on 
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -17,8 +19,18 @@ from lib.errors import TextureError
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".JPEG"}
 
-Groups = dict[str, list[np.ndarray]]
 ALL = slice(None)
+
+
+class Images(Protocol):
+    """Images uint8 [H,W,3] one after another, in memory or on disk."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, i: int, /) -> np.ndarray: ...
+
+
+Groups = Mapping[str, Images]
 
 
 @dataclass(frozen=True)
@@ -42,10 +54,15 @@ class Crops:
         if not groups:
             raise TextureError("no images to train on: name a folder of images or of patch shards")
         self.seed, self.counts = seed, [len(groups[name]) for name in sorted(groups)]
-        self.images = [image for name in sorted(groups) for image in groups[name]]
+        self.groups = [groups[name] for name in sorted(groups)]
         self.before = np.concatenate([[0], np.cumsum(self.counts)])  # images of the groups before each
         weights = np.sqrt(self.counts)
         self.weights = weights / weights.sum()
+
+    def image(self, k: int) -> np.ndarray:
+        """uint8 [H,W,3]; the k-th image of all groups, read when it is asked for: they may be millions, on disk."""
+        group = int(np.searchsorted(self.before, k, side="right")) - 1
+        return self.groups[group][k - int(self.before[group])]
 
     def batch(self, step: int, count: int, size: int, shard: slice = ALL) -> Tensor:
         """The batch of this step: random place, scale (1 or 1/2), symmetry of the square, mild gain and tint.
@@ -62,7 +79,7 @@ class Crops:
     def _draw(self, rng: np.random.Generator, size: int) -> Cut:
         group = rng.choice(len(self.counts), p=self.weights)
         k = int(self.before[group]) + int(rng.integers(self.counts[group]))
-        height, width = self.images[k].shape[:2]
+        height, width = self.image(k).shape[:2]
         factor = 2 if min(height, width) >= 2 * size and rng.random() < 0.35 else 1
         side = factor * size
         if min(height, width) < side:
@@ -75,7 +92,7 @@ class Crops:
 
     def _crop(self, cut: Cut, size: int) -> Tensor:
         side = cut.factor * size
-        pixels = self.images[cut.image][cut.top : cut.top + side, cut.left : cut.left + side]
+        pixels = self.image(cut.image)[cut.top : cut.top + side, cut.left : cut.left + side]
         crop = torch.from_numpy(pixels.copy()).permute(2, 0, 1).float() / 255
         if cut.factor > 1:
             crop = F.avg_pool2d(crop, cut.factor)
@@ -92,8 +109,8 @@ def load(folders: list[Path], size: int) -> tuple[Groups, Groups]:
 
     Raises TextureError for a folder that is missing or holds nothing of at least `size` pixels.
     """
-    train: Groups = {}
-    held: Groups = {}
+    train: dict[str, Images] = {}
+    held: dict[str, Images] = {}
     for folder in folders:
         if not folder.is_dir():
             raise TextureError(f"{folder} is not a folder; name one of photographs or of patch shards")
@@ -104,16 +121,13 @@ def load(folders: list[Path], size: int) -> tuple[Groups, Groups]:
 
 
 def load_shards(folder: Path, size: int) -> tuple[Groups, Groups]:
-    """Patches [n,128,128,3] that `python -m lib filter` wrote, memory-mapped, as one group each."""
-    from lib.dataset.shards import open_patches
+    """Patches [128,128,3] that `python -m lib filter` wrote, memory-mapped, grouped by source: (train, validation)."""
+    from lib.dataset.shards import open_sources
 
-    train, held = (
-        [patches[i] for i in range(len(patches))]
-        for patches in (open_patches(folder, split) for split in ("train", "validation"))
-    )
-    if not train or min(train[0].shape[:2]) < size:
+    train, held = (open_sources(folder, split) for split in ("train", "validation"))
+    if not train or min(next(iter(train.values()))[0].shape[:2]) < size:
         raise TextureError(f"{folder} holds no training patches of at least {size} pixels; train smaller")
-    return {"patches": train}, ({"patches": held} if held else {})
+    return train, held
 
 
 def load_folder(folder: Path, smallest: int) -> tuple[Groups, Groups]:
@@ -121,8 +135,8 @@ def load_folder(folder: Path, smallest: int) -> tuple[Groups, Groups]:
 
     One image in sixteen, chosen by a hash of its name, is validation. Images under `smallest` pixels are left out.
     """
-    train: Groups = {}
-    held: Groups = {}
+    train: dict[str, list[np.ndarray]] = {}
+    held: dict[str, list[np.ndarray]] = {}
     for path in sorted(p for p in folder.rglob("*") if p.suffix in SUFFIXES):
         with Image.open(path) as file:
             image = np.asarray(file.convert("RGB"))
@@ -141,7 +155,7 @@ def validation_patches(held: Groups, count: int, size: int) -> Tensor:
 
     Where no image is as large as `size`, patches are as large as the largest image allows.
     """
-    images = [image for name in sorted(held) for image in held[name]]
+    images = [held[name][i] for name in sorted(held) for i in range(len(held[name]))]
     if not images:
         raise TextureError("no validation images, one in sixteen by the hash of its name: give more images")
     size = min(size, max(min(image.shape[:2]) for image in images))

@@ -24,10 +24,11 @@ class ResidentCrops(Crops):
     def __init__(self, groups: Groups, seed: int = 0, device: torch.device | str = "cuda") -> None:
         super().__init__(groups, seed)
         self.device = torch.device(device)
-        areas = [image.shape[0] * image.shape[1] for image in self.images]
+        images = [self.image(k) for k in range(int(self.before[-1]))]
+        areas = [image.shape[0] * image.shape[1] for image in images]
         self.starts = np.concatenate([[0], np.cumsum(areas)])
         self.pixels = torch.empty(int(self.starts[-1]), 3, dtype=torch.uint8, device=self.device)
-        for start, area, image in zip(self.starts, areas, self.images, strict=False):
+        for start, area, image in zip(self.starts, areas, images, strict=False):
             self.pixels[start : start + area] = torch.from_numpy(np.array(image)).view(-1, 3)
 
     def batch(self, step: int, count: int, size: int, shard: slice = ALL) -> Tensor:
@@ -52,7 +53,7 @@ class ResidentCrops(Crops):
 
     def _row(self, cut: Cut) -> np.ndarray:
         """A cut as numbers: first pixel, width of the image, scale, turn (2x2), gain (4), colours (3). [14]"""
-        width = self.images[cut.image].shape[1]
+        width = self.image(cut.image).shape[1]
         first = self.starts[cut.image] + cut.top * width + cut.left
         turn = TURNS[cut.turns, cut.flip]
         return np.array([first, width, cut.factor, *turn, *cut.gain, *cut.colours], dtype=np.float64)
