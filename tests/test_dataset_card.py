@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from dataset_pictures import encode, make_tar, noise
 
-from lib.dataset import licences, shards
+from lib.dataset import shards
 from lib.dataset.filter import filter_sources
 from lib.dataset.licences import licence_of, source_of
 from lib.dataset.sources import Task
@@ -61,8 +61,6 @@ def test_the_nearest_table_and_the_longest_path_decide(library: Path, tmp_path: 
 
 def test_a_table_that_is_none_is_named(library: Path) -> None:
     (library / "LICENCES.tsv").write_text("file\tterms\n")
-    licences._table.cache_clear()
-    licences._read.cache_clear()
     with pytest.raises(TextureError, match=r"LICENCES\.tsv must have the columns path and licence"):
         licence_of(Task(library / "n1.tar"), "n1/x.JPEG")
 

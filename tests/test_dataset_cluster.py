@@ -47,8 +47,8 @@ def digest(out: Path) -> dict[str, str]:
     return found | {"manifest": hashlib.sha256(repr(list(shards.read_manifest(out))).encode()).hexdigest()}
 
 
-SLOW = """
-import sys, time
+SCRIPT = """
+import sys
 from pathlib import Path
 from lib.dataset import filter as room
 if __name__ == "__main__":
@@ -57,7 +57,7 @@ if __name__ == "__main__":
 
 
 def start(library: Path, out: Path, script: Path) -> subprocess.Popen[bytes]:
-    script.write_text(SLOW)
+    script.write_text(SCRIPT)
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.Popen([sys.executable, str(script), str(library), str(out)], env=environment)
 
@@ -74,9 +74,10 @@ def test_a_run_killed_at_random_moments_ends_as_one_that_was_not(
 ) -> None:
     out, moments = tmp_path / "out", random.Random(0)
     for _ in range(2):
-        process = start(library, out, tmp_path / "slow.py")
-        wait_for(lambda: any(out.glob(".n*")) or any(out.glob("n*/done.json")))
-        time.sleep(moments.uniform(0, 0.4))
+        before = {*out.glob(".n*"), *out.glob("n*")}
+        process = start(library, out, tmp_path / "run.py")
+        wait_for(lambda seen=before: {*out.glob(".n*"), *out.glob("n*")} - seen)
+        time.sleep(moments.uniform(0, 0.15))
         mine = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -133,6 +134,7 @@ def test_a_task_that_kills_every_worker_is_given_up_and_the_others_done() -> Non
     assert done == list(range(1, 20))
 
 
-def test_a_scheduler_that_is_not_there_is_named() -> None:
+def test_a_scheduler_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "PATIENCE", 1)
     with pytest.raises(TextureError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
         list(cluster.run_tasks(die, [Task(Path("0"))], 1, "tcp://127.0.0.1:9"))

@@ -118,7 +118,7 @@ def test_interrupted_after_one_task_the_next_run_does_only_the_rest(
         shards.open_patches(out, "train")
     done: list[str] = []
     work = room.run_task
-    monkeypatch.setattr(room, "run_task", lambda task, *rest: done.append(task.name) or work(task, *rest))
+    monkeypatch.setattr(room, "run_task", lambda task, **rest: done.append(task.name) or work(task, **rest))
     report = filter_sources([library], out, workers=1)
     assert len(done) == 2
     assert report.tasks == 3

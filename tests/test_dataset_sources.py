@@ -1,5 +1,7 @@
 """Reading: folders and tars give the same pictures; what is wrong with a file is counted, stops nothing."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,8 @@ from dataset_pictures import BAD, encode, make_tar, random_picture
 
 from lib.dataset.sources import FILES_A_TASK, LONGEST, Task, decode, find_tasks
 from lib.errors import TextureError
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.mark.parametrize("problem", BAD)
@@ -101,3 +105,36 @@ def test_tasks_have_names_of_their_content_not_of_their_place(tmp_path: Path) ->
 def test_sources_that_hold_nothing_are_refused(tmp_path: Path, make) -> None:
     with pytest.raises(TextureError, match="source"):
         find_tasks([make(tmp_path / "source")])
+
+
+def test_strips_and_scans_are_refused_before_they_are_decoded() -> None:
+    for size, problem in (((128 * 40, 128), "narrow"), ((1, 1), "tiny"), ((10_000, 10_000), "huge")):
+        assert decode("name", encode(np.zeros(size, np.uint8), compress_level=1)).problem == problem
+
+
+def test_memory_is_bounded_whatever_the_pictures() -> None:
+    """The largest that are read, in the kinds that need most: a worker of 2 GiB is never near its limit."""
+    script = """
+import io, resource
+import numpy as np
+from PIL import Image
+from lib.dataset.filter import select
+from lib.dataset.sources import decode, HUGE
+side = int(HUGE**0.5)
+for form, mode, options in (("JPEG", "RGB", {"progressive": True}), ("PNG", "RGBA", {"compress_level": 1})):
+    file = io.BytesIO()
+    Image.new(mode, (side, side), 77).save(file, form, **options)
+    picture = decode("name", file.getvalue())
+    assert picture.pixels is not None, picture
+    select(picture.pixels)
+many = np.random.default_rng(0).integers(0, 256, (400, 500, 3), dtype=np.uint8)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for i in range(60):
+    select(many[i:, i:])
+after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(before, after)
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    before, after = (int(kilobytes) / 2**20 for kilobytes in done.stdout.split())
+    assert before < 1.5
+    assert after == pytest.approx(before, abs=0.05)

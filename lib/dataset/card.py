@@ -1,8 +1,9 @@
 """The card of a filtered data set, DATA.md: what it was made from, by which rule, and how much of what is in it."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from lib.dataset import shards
 from lib.dataset.duplicates import NEAR, left_out
@@ -12,8 +13,11 @@ CARD, SOURCES = "DATA.md", "sources.tsv"
 SHOWN = 40  # sources in the card; sources.tsv has all
 
 
-def finish(out: Path, pictures: Mapping[str, int], windows: Mapping[str, int]) -> Counter[str]:
+def finish(out: Path, pictures: Mapping[str, int], windows: Counter[str]) -> Counter[str]:
     """What is left to do when all tasks are done: near-duplicates, the card, the table of sources.
+
+    Args:
+        pictures, windows: what became of them; patches of near-duplicates are moved from "kept" to "duplicate".
 
     Returns:
         patches by split, without those of near-duplicates.
@@ -29,6 +33,9 @@ def finish(out: Path, pictures: Mapping[str, int], windows: Mapping[str, int]) -
         sources[row.source] += row.patches
         licences[row.licence] += row.patches
         owners[row.licence] += 1
+    if copies:
+        doubled = sum(rows[i].patches for i in copies)
+        windows.update({"kept": -doubled, "duplicate": doubled})
     crossing = sum(rows[i].split != rows[k].split for i, k in copies.items())
     lines = [
         "# Texture patches",
@@ -44,8 +51,8 @@ def finish(out: Path, pictures: Mapping[str, int], windows: Mapping[str, int]) -
         *_table("licence", ("patches", "pictures"), ((name, n, owners[name]) for name, n in licences.most_common())),
         *_table("source", ("patches",), sources.most_common(SHOWN)),
         *([f"and {len(sources) - SHOWN:,} more, see {SOURCES}", ""] if len(sources) > SHOWN else []),
-        *_table("what became of pictures", ("pictures",), sorted(pictures.items(), key=lambda item: -item[1])),
-        *_table("what became of windows", ("windows",), sorted(windows.items(), key=lambda item: -item[1])),
+        *_table("what became of pictures", ("pictures",), sorted(pictures.items(), key=_most)),
+        *_table("what became of windows", ("windows",), sorted(windows.items(), key=_most)),
     ]
     table = ["source\tpatches", *(f"{name}\t{count}" for name, count in sources.most_common())]
     write_whole(out / CARD, lambda draft: draft.write_text("\n".join(lines), encoding="utf-8"))
@@ -53,9 +60,13 @@ def finish(out: Path, pictures: Mapping[str, int], windows: Mapping[str, int]) -
     return splits
 
 
-def _table(name: str, columns: tuple[str, ...], rows: object) -> list[str]:
+def _most(item: tuple[str, int]) -> tuple[int, str]:
+    return -item[1], item[0]
+
+
+def _table(name: str, columns: tuple[str, ...], rows: Iterable[Sequence[Any]]) -> list[str]:
     """Lines of a table in Markdown."""
     lines = [f"| {name} | " + " | ".join(columns) + " |", "|---|" + "---:|" * len(columns)]
-    for first, *numbers in rows:  # type: ignore[attr-defined]
+    for first, *numbers in rows:
         lines.append(f"| {first.replace('|', '/')} | " + " | ".join(f"{n:,}" for n in numbers) + " |")
     return [*lines, ""]

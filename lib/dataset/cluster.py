@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
 MEMORY = "2GiB"  # of a local worker: its nanny restarts it at 95 % of that
+PATIENCE = 20  # seconds for a scheduler to answer, and for its first worker to come
 AHEAD = 2  # tasks a core that the scheduler has at hand
 # Pages given back to the system after each picture, as Dask would have it, cost as much time as the criterion does.
 ENVIRONMENT = {
@@ -102,7 +103,7 @@ def _client(workers: int, scheduler: str) -> Iterator["Client"]:
     with ExitStack() as stack:
         if scheduler:
             try:
-                client = stack.enter_context(Client(scheduler, timeout=30))
+                client = stack.enter_context(Client(scheduler, timeout=PATIENCE))
             except (OSError, ValueError) as error:
                 raise TextureError(f"no Dask scheduler answers at {scheduler} ({error}); start one first") from None
         else:
@@ -121,7 +122,7 @@ def _client(workers: int, scheduler: str) -> Iterator["Client"]:
             )
             client = stack.enter_context(Client(cluster))
         try:
-            client.wait_for_workers(1, timeout=60)
+            client.wait_for_workers(1, timeout=PATIENCE)
         except TimeoutError:
             raise TextureError(f"the Dask scheduler {scheduler} has no workers; start some first") from None
         yield client

@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from lib.dataset import shards
+from lib.dataset import licences, shards
 from lib.dataset.card import finish
 from lib.dataset.cluster import Lost, run_tasks
 from lib.dataset.criterion import LIMITS, SIDE, TEXT, Windows, score_scales
 from lib.dataset.duplicates import picture_hash
-from lib.dataset.licences import licence_of, source_of
 from lib.dataset.sources import Picture, Task, find_tasks, spread
 from lib.errors import TextureError
 
@@ -69,6 +68,8 @@ def filter_sources(
     """
     tasks = find_tasks(sources)
     tasks = spread(tasks, at_most or len(tasks))
+    for source in sources:
+        licences.check(source)
     _plan(sources, tasks, out, per_image)
     report, todo = Report(), []
     for task in tasks:
@@ -101,7 +102,10 @@ def filter_sources(
 
 
 def run_task(task: Task, out: Path, per_image: int) -> dict[str, Any]:
-    """Filter one task's pictures into its folder in `out`; returns its counts."""
+    """Filter one task's pictures into its folder in `out`; returns its counts. What is done is not done again."""
+    counts = shards.read_counts(out / task.name)
+    if counts is not None:  # by a worker that died before it could say so
+        return counts
     try:
         with shards.Writer(out, task.name) as writer:
             for picture in task.pictures():
@@ -135,7 +139,7 @@ def _filter_picture(picture: Picture, writer: shards.Writer, per_image: int, tas
             writer.window(row, found.patch(i) if verdict == "kept" else None)
     if writer.kept > before:
         writer.picture("with patches")
-        source, licence = source_of(task, picture.name), licence_of(task, picture.name)
+        source, licence = licences.source_of(task, picture.name), licences.licence_of(task, picture.name)
         of_picture = shards.Kept(
             picture.name, source, licence, split, writer.kept - before, picture_hash(picture.pixels)
         )

@@ -18,18 +18,19 @@ UNKNOWN = "unknown"
 def licence_of(task: Task, picture: str) -> str:
     """The licence of a picture of a task, by its name; "unknown" where no table names it."""
     table, place = _table(task.root)
-    if task.files:
-        path = f"{place}/{picture}"
-    else:
-        path = f"{place.rpartition('/')[0]}/{picture}"  # the name begins with the tar's synset
-        if place.strip("/") in table:
-            return table[place.strip("/")]
+    # Of a tar, names begin with its synset, wherever it lies.
+    path = f"{place}/{picture}" if task.files else f"{place.rpartition('/')[0]}/{picture}"
     path = path.strip("/")
-    while path:
-        if path in table:
-            return table[path]
-        path = path.rpartition("/")[0]
+    above = [path[:i] for i in range(len(path) - 1, 0, -1) if path[i] == "/"]
+    for name in (path, *([] if task.files else [place]), *above):
+        if name in table:
+            return table[name]
     return UNKNOWN
+
+
+def check(source: Path) -> None:
+    """Raise TextureError if the table beside a source cannot be read."""
+    _table(source)
 
 
 def source_of(task: Task, picture: str) -> str:

@@ -83,7 +83,7 @@ def read_tiles(picture: np.ndarray, scales: int) -> list[Tiles]:
 
 def halved(planes: np.ndarray) -> np.ndarray:
     """uint8 [...,H,W] -> [...,H/2,W/2], rounded as Pillow's Image.reduce(2) does; sides must be even."""
-    rows = planes[..., ::2, :].astype(np.uint16)
+    rows = planes[..., ::2, :].astype(np.uint16, order="C")
     rows += planes[..., 1::2, :]
     pairs = rows.view(np.uint32)  # two neighbours each: sums without strides
     return (((pairs & 0xFFFF) + (pairs >> 16) + 2) >> 2).astype(np.uint8)
