@@ -36,17 +36,13 @@ def test_noise_is_a_texture_at_every_grain() -> None:
 
 
 def blurred() -> np.ndarray:
-    return np.asarray(
-        Image.fromarray(noise(grain=4)).reduce(8).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
-    )
+    return np.asarray(Image.fromarray(noise(grain=4)).reduce(8).resize((SIDE, SIDE), Image.Resampling.BICUBIC))
 
 
 def disc() -> np.ndarray:
     """A textured disc before a smooth wall, as far from the one kind of refusal as from the other."""
     y, x = np.mgrid[:SIDE, :SIDE] - SIDE / 2
-    return np.where((x**2 + y**2 < 45**2)[..., None], noise(), noise(seed=1, grain=2) // 6 + 107).astype(
-        np.uint8
-    )
+    return np.where((x**2 + y**2 < 45**2)[..., None], noise(), noise(seed=1, grain=2) // 6 + 107).astype(np.uint8)
 
 
 def rotated(degrees: float) -> np.ndarray:
@@ -112,9 +108,7 @@ def test_flips_and_transposition_change_nothing(change) -> None:
     before, after = score(picture).scores, score(np.ascontiguousarray(change(picture))).scores
     for name in LIMITS:
         rough = name in SAMPLED
-        np.testing.assert_allclose(
-            after[name], before[name], rtol=0.05 if rough else 2e-4, atol=1e-5, err_msg=name
-        )
+        np.testing.assert_allclose(after[name], before[name], rtol=0.05 if rough else 2e-4, atol=1e-5, err_msg=name)
 
 
 def test_shifts_change_no_verdict_and_little_else() -> None:

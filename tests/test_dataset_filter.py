@@ -37,9 +37,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("library")
     labels = ["member\tlabel"]
     for t in range(3):
-        members = {
-            f"n{t}_texture{i}.JPEG": encode(noise(256, 192, 10 * t + i), "JPEG", quality=95) for i in range(4)
-        }
+        members = {f"n{t}_texture{i}.JPEG": encode(noise(256, 192, 10 * t + i), "JPEG", quality=95) for i in range(4)}
         members |= {f"n{t}_scene{i}.JPEG": encode(scene(10 * t + i), "JPEG") for i in range(3)}
         labels += [f"{name}\t{'texture' if 'texture' in name else 'scene'}" for name in members]
         bad = {f"n{t}_bad_{problem}.JPEG": content for problem, content in BAD.items() if problem != "huge"}
@@ -50,9 +48,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def digest(out: Path) -> dict[str, str]:
     """What the data set holds, file by file; done.json holds seconds, and gzip the time, so rows are read."""
-    arrays = {
-        p.relative_to(out).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in out.rglob("*.npy")
-    }
+    arrays = {p.relative_to(out).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in out.rglob("*.npy")}
     return arrays | {"manifest": hashlib.sha256(repr(list(shards.read_manifest(out))).encode()).hexdigest()}
 
 
@@ -196,18 +192,8 @@ def test_at_most_so_many_of_an_image_and_the_most_even_first() -> None:
     picture = noise(640, 640)
     everything, few = select(picture, 10_000), select(picture, 5)
     assert [found.scale for found in everything] == [1, 2, 4]
-    kept = [
-        h
-        for f in few
-        for h, v in zip(f.windows.scores["heterogeneity"], f.verdicts, strict=True)
-        if v == "kept"
-    ]
-    rest = [
-        h
-        for f in few
-        for h, v in zip(f.windows.scores["heterogeneity"], f.verdicts, strict=True)
-        if v == "enough"
-    ]
+    kept = [h for f in few for h, v in zip(f.windows.scores["heterogeneity"], f.verdicts, strict=True) if v == "kept"]
+    rest = [h for f in few for h, v in zip(f.windows.scores["heterogeneity"], f.verdicts, strict=True) if v == "enough"]
     assert len(kept) == 5
     assert len(kept) + len(rest) == sum(f.verdicts.count("kept") for f in everything)
     assert max(kept) <= min(rest)
@@ -232,10 +218,7 @@ def test_the_command(library: Path, tmp_path: Path) -> None:
     assert "3/3" in done.stderr
     wrong = subprocess.run([*command[:4], "nowhere"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert wrong.returncode == 1
-    assert (
-        wrong.stderr.strip()
-        == "error: nowhere does not exist; give a folder of images, a tar, or a folder of tars"
-    )
+    assert wrong.stderr.strip() == "error: nowhere does not exist; give a folder of images, a tar, or a folder of tars"
 
 
 def test_a_glance_takes_so_many_tasks(library: Path, tmp_path: Path) -> None:

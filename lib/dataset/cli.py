@@ -32,9 +32,7 @@ def filter(
     """Cut homogeneous 128x128 patches out of photographs; run again, it goes on where it was."""
     start = time.perf_counter()
     with _Line() as line:
-        report = filter_sources(
-            sources, out, per_image, workers=workers, scheduler=scheduler, progress=line.update
-        )
+        report = filter_sources(sources, out, per_image, workers=workers, scheduler=scheduler, progress=line.update)
     console = Console(highlight=False)
     console.print(tables(report))
     _print_labelled(console, out, read_labels(sources))

@@ -23,9 +23,7 @@ SIDE = 128  # pixels of a window, the paper's patch
 ACROSS = SIDE // TILE  # tiles of 32 pixels: 4x4 a window
 STEP = 2  # tiles from a window to the next: neighbours share at most half
 
-JUST_NOTICEABLE = (
-    0.02  # five grey levels: smaller differences in colour are the camera's noise and the JPEG's
-)
+JUST_NOTICEABLE = 0.02  # five grey levels: smaller differences in colour are the camera's noise and the JPEG's
 FAINT = 0.004  # one grey level: the same for gradients
 
 Scores = dict[str, np.ndarray]
@@ -51,16 +49,10 @@ class Limit:
 LIMITS: Mapping[str, Limit] = {
     "contrast": Limit("flat", 0.025, True, "standard deviation of the colours; less is sky, paper, paint"),
     "detail": Limit("blurred", 0.015, True, "rms gradient between neighbouring pixels; less is out of focus"),
-    "sharpness": Limit(
-        "blurred", 0.3, True, "fine over coarse gradient energy; an edge gives 1, a blurred edge less"
-    ),
+    "sharpness": Limit("blurred", 0.3, True, "fine over coarse gradient energy; an edge gives 1, a blurred edge less"),
     "clipped": Limit("saturated", 0.1, False, "share of black or white pixels; nothing to learn from"),
-    "peak": Limit(
-        "graphic", 5.0, False, "fullest grey level over that of an equally wide Gaussian; flat fills: 10"
-    ),
-    "coherence": Limit(
-        "stripes", 0.95, False, "1: all gradients are parallel, as of a blind or a blurred road"
-    ),
+    "peak": Limit("graphic", 5.0, False, "fullest grey level over that of an equally wide Gaussian; flat fills: 10"),
+    "coherence": Limit("stripes", 0.95, False, "1: all gradients are parallel, as of a blind or a blurred road"),
     "colour": Limit(
         "colour",
         0.10,

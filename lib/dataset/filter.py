@@ -80,6 +80,7 @@ def filter_sources(
             report.add(counts)
     if progress:
         progress(report, len(tasks))
+
     def gone(count: int) -> None:
         report.workers_lost = count
 

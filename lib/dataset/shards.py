@@ -165,9 +165,7 @@ class Patches:
         if isinstance(index, slice):
             index = range(*index.indices(len(self)))
         indices = [int(i) for i in index]
-        return (
-            np.stack([self._one(i) for i in indices]) if indices else np.empty((0, *self.shape[1:]), np.uint8)
-        )
+        return np.stack([self._one(i) for i in indices]) if indices else np.empty((0, *self.shape[1:]), np.uint8)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self[:], dtype=dtype)
@@ -203,9 +201,7 @@ def _pieces(out: Path, split: str, by_source: bool) -> Iterator[tuple[str, np.nd
         raise TextureError(f"there is no split {split!r}; choose one of {', '.join(SPLITS)}")
     folders, missing = finished_tasks(out)
     if missing:
-        raise TextureError(
-            f"{out} is not finished: {missing} tasks are left; run the same filter command again"
-        )
+        raise TextureError(f"{out} is not finished: {missing} tasks are left; run the same filter command again")
     copies = read_duplicates(out)
     for folder in folders:
         shard = _mapped(folder / f"{split}.npy")
@@ -274,9 +270,7 @@ def finished_tasks(out: Path) -> tuple[list[Path], int]:
     """The folders of finished tasks, in the order of the plan, and how many tasks are left."""
     plan = read_plan(out)
     if plan is None:
-        raise TextureError(
-            f"{out} holds no filtered data set; make one: python -m lib filter SOURCE --out {out}"
-        )
+        raise TextureError(f"{out} holds no filtered data set; make one: python -m lib filter SOURCE --out {out}")
     folders = [out / task for task in plan["tasks"]]
     done = [folder for folder in folders if (folder / "done.json").exists()]
     return done, len(folders) - len(done)

@@ -86,9 +86,7 @@ def find_tasks(sources: list[Path]) -> list[Task]:
     tasks: list[Task] = []
     for source in sources:
         if not source.exists():
-            raise TextureError(
-                f"{source} does not exist; give a folder of images, a tar, or a folder of tars"
-            )
+            raise TextureError(f"{source} does not exist; give a folder of images, a tar, or a folder of tars")
         if source.is_file():
             if not _is_tar(source.name):
                 raise TextureError(f"{source} is neither a tar nor a folder; put single images into a folder")
@@ -100,9 +98,7 @@ def find_tasks(sources: list[Path]) -> list[Task]:
         if not tars and not files:
             raise TextureError(f"{source} holds no images and no tars ({' '.join(PICTURES + TARS)}); name another")
         tasks += [Task(path) for path in tars]
-        tasks += [
-            Task(source, tuple(files[i : i + FILES_A_TASK])) for i in range(0, len(files), FILES_A_TASK)
-        ]
+        tasks += [Task(source, tuple(files[i : i + FILES_A_TASK])) for i in range(0, len(files), FILES_A_TASK)]
     for name, count in Counter(task.name for task in tasks).items():
         if count > 1:
             raise TextureError(f"two sources hold the same pictures ({name}); give each one once")
@@ -149,9 +145,7 @@ def decode(name: str, content: bytes) -> Picture:
                 scale *= 2
             full = image.width
             if scale > 1:
-                image.draft(
-                    "RGB", (image.width // scale, image.height // scale)
-                )  # JPEG can decode at half size
+                image.draft("RGB", (image.width // scale, image.height // scale))  # JPEG can decode at half size
             image.load()
             left = scale // max(1, round(full / image.width))
             pixels, note = _rgb(image)
@@ -174,9 +168,7 @@ def _problem(image: Image.Image) -> str:
         return "tiny"
     if max(image.size) > NARROW * min(image.size):
         return "narrow"
-    if (
-        getattr(image, "n_frames", 1) > 1 and image.format != "MPO"
-    ):  # a telephone's MPO is a JPEG and its preview
+    if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":  # a telephone's MPO is a JPEG and its preview
         return "animated"
     return {"CMYK": "cmyk", "F": "floating point"}.get(image.mode, "")
 
@@ -210,9 +202,7 @@ def _members(path: Path) -> Iterator[Picture]:
                 stream = tar.extractfile(member)
                 yield decode(name, stream.read() if stream else b"")
     except (tarfile.TarError, OSError, EOFError) as error:  # what is left of it cannot be found
-        yield Picture(
-            f"{folder}/", problem="tar cut short" if "unexpected end" in str(error) else "tar damaged"
-        )
+        yield Picture(f"{folder}/", problem="tar cut short" if "unexpected end" in str(error) else "tar damaged")
 
 
 def synset(tar: Path) -> str:

@@ -89,9 +89,7 @@ def halved(planes: np.ndarray) -> np.ndarray:
     return (((pairs & 0xFFFF) + (pairs >> 16) + 2) >> 2).astype(np.uint8)
 
 
-def _at_scale(
-    k: int, top: int, left: int, means: np.ndarray, levels: np.ndarray, light: np.ndarray
-) -> Tiles:
+def _at_scale(k: int, top: int, left: int, means: np.ndarray, levels: np.ndarray, light: np.ndarray) -> Tiles:
     """From the common grid, where a tile is 32/2^k pixels, to tiles of 32 pixels, centred on the picture."""
     many = 1 << k
     h, w = (n >> k for n in means.shape[1:])
