@@ -124,7 +124,7 @@ def test_a_task_that_kills_every_worker_is_given_up_and_the_others_done() -> Non
     tasks = [Task(Path(str(i)), ("x",)) for i in range(20)]
     options: dict[str, Any] = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
     with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
         distributed.LocalCluster(**options, silence_logs=50) as local,
     ):
         results = list(cluster.run_tasks(die, tasks, 1, local.scheduler_address))

@@ -1,8 +1,9 @@
 """Where tasks run: in this process, on a Dask cluster of this machine's cores, or on any Dask scheduler.
 
 A worker that dies (for want of memory, or because its machine went away) is replaced by its nanny and its task runs
-again elsewhere. A task that has taken several workers with it is given up, the others go on. Few tasks are with the
-scheduler at any time, so that it is as light for twenty thousand tars as for twenty.
+again elsewhere. A task that has taken several workers with it is given up, the others go on. The scheduler has one task
+a core at any time: it is as light for twenty thousand tars as for twenty, and no task waits, to be blamed for a
+neighbour, on a worker that dies.
 """
 
 import logging
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 MEMORY = "2GiB"  # of a local worker: its nanny restarts it at 95 % of that
 PATIENCE = 20  # seconds for a scheduler to answer, and for its first worker to come
-AHEAD = 2  # tasks a core that the scheduler has at hand
 PATIENCE = 30  # seconds for a scheduler to answer, twice as many for its first worker
 # Pages given back to the system after each picture, as Dask would have it, cost as much time as the criterion does.
 ENVIRONMENT = {
@@ -84,7 +84,7 @@ def _results(
         cores = client.ncores()  # a cluster may grow while it runs
         seen |= set(cores)
         gone(len(seen) - len(cores))
-        submit(max(1, AHEAD * sum(cores.values())) - len(with_scheduler))
+        submit(max(1, sum(cores.values())) - len(with_scheduler))
         if not with_scheduler:
             return
         for future in next(done.batches()):

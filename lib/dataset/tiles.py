@@ -17,6 +17,7 @@ import numpy as np
 TILE = 32  # pixels of a tile
 LEVELS = 64  # of grey, in the histogram
 OCTAVES = 3  # of the gradient, at each scale
+SOME = slice(2, 6, 3)  # of eight rows the third and the third from below
 UNIT = np.float32(1 / 255)  # a grey level
 WHITE, BLACK = 250, 5  # all three channels beyond: the sensor saw no more, or somebody cut the object out
 
@@ -115,10 +116,10 @@ def _light(light: np.ndarray, side: int) -> list[np.ndarray]:
 def _opponents(planes: np.ndarray, side: int) -> list[np.ndarray]:
     """Means over tiles of the two opponents, then of their squares: four of [h,w].
 
-    Of eight rows the first and the last are looked at: the same ones in a picture upside down.
+    Of eight rows two are looked at, at even distances: the same ones in a picture upside down.
     """
     height, width = planes.shape[1:]
-    red, green, blue = planes.reshape(3, -1, 8, width)[:, :, ::7].reshape(3, -1, width).astype(np.int16)
+    red, green, blue = planes.reshape(3, -1, 8, width)[:, :, SOME].reshape(3, -1, width).astype(np.int16)
     h, rows = height // side, side // 4
     means, squares = [], []
     for x, unit in ((red - green, UNIT), (red + green - 2 * blue, UNIT / 2)):
@@ -160,7 +161,7 @@ def _gradient(light: np.ndarray, side: int, modulus: bool) -> list[np.ndarray]:
         np.subtract(x[:, -1], x[:, -2], out=d[:, -1])
     means = [_means(x, y, side) / 4 for x, y in ((dx, dx), (dy, dy), (dx, dy))]  # differences over two pixels
     if modulus:
-        some, more = (d.reshape(-1, 8, d.shape[1])[:, ::7] for d in (dx, dy))
+        some, more = (d.reshape(-1, 8, d.shape[1])[:, SOME] for d in (dx, dy))
         length = np.sqrt(some * some + more * more).reshape(-1, side // 4, dx.shape[1])
         means.append(_columns(length.mean(axis=1), side) / 2)
     return means
