@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from lib.dataset.sources import Task
@@ -74,9 +75,9 @@ def _results(
     done = as_completed()
 
     def submit(count: int) -> None:
-        for task, _ in zip(waiting, range(count), strict=False):
+        for task in islice(waiting, max(0, count)):
             future = client.submit(work, task, key=f"filter-{task.name}", pure=False)
-            with_scheduler[future.key] = task
+            with_scheduler[str(future.key)] = task
             done.add(future)
 
     seen: set[str] = set()
@@ -88,7 +89,7 @@ def _results(
         if not with_scheduler:
             return
         for future in next(done.batches()):
-            task = with_scheduler.pop(future.key)
+            task = with_scheduler.pop(str(future.key))
             try:
                 yield future.result()
             except KilledWorker:

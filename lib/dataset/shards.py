@@ -240,8 +240,9 @@ def read_pictures(folder: Path) -> list[Kept]:
     if not file.exists():
         return []
     with file.open(encoding="utf-8", newline="") as text:
-        rows = csv.DictReader(text, delimiter="\t")
-        return [Kept(**{**row, "patches": int(row["patches"]), "hash": int(row["hash"], 16)}) for row in rows]
+        rows = csv.reader(text, delimiter="\t")
+        next(rows)
+        return [Kept(*names, int(patches), int(code, 16)) for *names, patches, code in rows]
 
 
 def write_duplicates(out: Path, rows: Iterable[tuple[str, str, str]]) -> None:
