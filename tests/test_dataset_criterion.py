@@ -98,16 +98,21 @@ def test_independent_elements_give_one_over_their_number() -> None:
     assert np.mean(values) == pytest.approx(1 / 16, rel=0.1)
 
 
-SAMPLED = ("peak", "text", "contrast", "colour", "colour_fine", "heterogeneity")  # from some of the pixels
+HISTOGRAM = ("peak", "text")  # of every second pixel, along a row
 
 
-@pytest.mark.parametrize("change", [lambda x: x[::-1], lambda x: x[:, ::-1], lambda x: x.transpose(1, 0, 2)])
-def test_flips_and_transposition_change_nothing(change) -> None:
-    """To the last digits where every pixel counts; by little of the limit where some are looked at."""
+@pytest.mark.parametrize(
+    ("change", "turned"),
+    [(lambda x: x[::-1], False), (lambda x: x[:, ::-1], False), (lambda x: x.transpose(1, 0, 2), True)],
+    ids=["upside down", "mirrored", "transposed"],
+)
+def test_flips_and_transposition_change_nothing(change, turned: bool) -> None:
+    """Nothing where the same pixels are looked at; where others are, by the error of a mean, small beside the limit."""
     picture = noise(grain=4)
     before, after = score(picture).scores, score(np.ascontiguousarray(change(picture))).scores
     for name, limit in LIMITS.items():
-        off = {"rtol": 0, "atol": 0.02 * limit.value} if name in SAMPLED else {"rtol": 2e-4, "atol": 1e-5}
+        other = name in HISTOGRAM or turned
+        off = {"rtol": 0.05, "atol": 0.1 * limit.value} if other else {"rtol": 2e-4, "atol": 1e-5}
         np.testing.assert_allclose(after[name], before[name], **off, err_msg=name)
 
 
@@ -118,8 +123,8 @@ def test_shifts_change_no_verdict_and_little_else() -> None:
     for shift in ((32, 0), (5, 11), (64, 77)):
         moved = score(np.roll(picture, shift, axis=(0, 1)))
         assert moved.reasons() == home.reasons() == [""]
-        for name in ("contrast", "detail", "sharpness", "peak"):
-            np.testing.assert_allclose(moved.scores[name], home.scores[name], rtol=0.03, err_msg=name)
+        for name, off in (("contrast", 0.03), ("detail", 0.05), ("sharpness", 0.05), ("peak", 0.1)):
+            np.testing.assert_allclose(moved.scores[name], home.scores[name], rtol=off, err_msg=name)
 
 
 def test_a_window_scores_the_same_wherever_it_stands() -> None:
@@ -173,7 +178,7 @@ def test_a_scale_is_the_halved_picture() -> None:
         np.testing.assert_array_equal(together.columns, alone.columns)
         assert together.reasons() == alone.reasons()
         for name in LIMITS:
-            np.testing.assert_allclose(together.scores[name], alone.scores[name], rtol=1e-3, atol=1e-5, err_msg=name)
+            np.testing.assert_allclose(together.scores[name], alone.scores[name], rtol=5e-3, atol=1e-4, err_msg=name)
 
 
 def test_halving_is_pillows() -> None:

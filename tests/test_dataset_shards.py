@@ -1,5 +1,6 @@
 """Shards: what is written is what is read, without reading it all; the split depends on the image alone."""
 
+import resource
 from collections import Counter
 from pathlib import Path
 
@@ -55,6 +56,23 @@ def test_shards_are_ordinary_npy_files_mapped_not_read(out: Path) -> None:
     one = shards.open_patches(out, "train")[0]
     assert isinstance(one, np.memmap)
     assert not one.flags.writeable
+
+
+def test_more_shards_than_files_may_be_open(tmp_path: Path) -> None:
+    """ImageNet-21K has twenty thousand tars, a process often a thousand files."""
+    many = shards.OPEN + 90
+    tasks = [f"t{i}" for i in range(many)]
+    shards.write_plan(tmp_path, {"settings": {}, "tasks": tasks})
+    for i, task in enumerate(tasks):
+        with shards.Writer(tmp_path, task) as writer:
+            writer.window(row(f"{i}.jpg", "train"), patch(i % 256))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (shards.OPEN + 60, hard))
+    try:
+        patches = shards.open_patches(tmp_path, "train")
+        assert [int(p[3, 3, 1]) for p in patches] == [i % 256 for i in range(many)]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_the_kth_kept_row_is_the_kth_patch(out: Path) -> None:

@@ -60,7 +60,7 @@ def finish(out: Path, pictures: Mapping[str, int], windows: Counter[str]) -> Cou
     return splits
 
 
-def _most(item: tuple[str, int]) -> tuple[int, str]:
+def _most(item: Sequence[Any]) -> tuple[int, str]:
     return -item[1], item[0]
 
 

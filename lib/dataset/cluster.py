@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 MEMORY = "2GiB"  # of a local worker: its nanny restarts it at 95 % of that
 PATIENCE = 20  # seconds for a scheduler to answer, and for its first worker to come
-PATIENCE = 30  # seconds for a scheduler to answer, twice as many for its first worker
 # Pages given back to the system after each picture, as Dask would have it, cost as much time as the criterion does.
 ENVIRONMENT = {
     "MALLOC_MMAP_THRESHOLD_": 1 << 25,

@@ -14,6 +14,7 @@ whatever a block or a window shows is the sum of a few tiles. Windows therefore 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -27,6 +28,18 @@ JUST_NOTICEABLE = 0.02  # five grey levels: smaller differences in colour are th
 FAINT = 0.004  # one grey level: the same for gradients
 
 Scores = dict[str, np.ndarray]
+
+
+def _views() -> np.ndarray:
+    """[16,10]; from a window's 4x4 tiles to its mean and to those of its 3x3 blocks of 2x2 tiles."""
+    views = np.zeros((10, ACROSS, ACROSS), np.float32)
+    views[0] = 1 / 16
+    for i in range(9):
+        views[1 + i, i // 3 : i // 3 + 2, i % 3 : i % 3 + 2] = 1 / 4
+    return views.reshape(10, -1).T
+
+
+VIEWS = _views()
 
 
 @dataclass(frozen=True)
@@ -165,19 +178,15 @@ def score_scales(picture: np.ndarray, scales: int) -> list[Windows]:
 class _Seen:
     """What the windows of one scale show.
 
-    rows, columns: [n] their upper left pixels; planes: [planes,n,4,4] tiles; levels: [n,64] shares of the grey
+    rows, columns: [n] their upper left pixels; planes: [planes,n,16] tiles; levels: [n,64] shares of the grey
     levels; lines: [n], variance of the means of a window's rows, or of its columns, whichever is larger.
     """
 
     def __init__(self, tiles: Tiles) -> None:
         h, w = tiles.means.shape[1:]
-        down, right = _starts(h), _starts(w)
-        four = np.arange(ACROSS)
-        place = ((down[:, None] + four)[:, None, :, None] * w + (right[:, None] + four)[:, None, :]).reshape(
-            -1, ACROSS, ACROSS
-        )
+        down, right, place = _places(h, w)
         self.planes = tiles.means.reshape(len(PLANES), -1)[:, place]
-        self.levels = tiles.levels.reshape(-1, LEVELS)[place.reshape(len(place), -1)].mean(axis=1)
+        self.levels = tiles.levels.reshape(-1, LEVELS)[place].mean(axis=1)
         along = _line_variance(tiles.rows, down, right)
         across = _line_variance(tiles.columns, right, down).T
         self.lines = np.maximum(along, across).ravel()
@@ -186,101 +195,98 @@ class _Seen:
 
 
 def _scores(planes: np.ndarray, levels: np.ndarray, lines: np.ndarray) -> Scores:
-    """All scores of windows: planes [planes,n,4,4], levels [n,64], lines [n]; see _Seen."""
+    """All scores of windows: planes [planes,n,16], levels [n,64], lines [n]; see _Seen."""
     at = {name: i for i, name in enumerate(PLANES)}
     scores: Scores = {}
+    views = planes @ VIEWS  # [planes,n,10]
+    whole = views[..., 0]
     mean, square = ([at[name + power] for name in ("light", "red_green", "blue_yellow")] for power in ("", "2"))
-    _score_colour(scores, planes[mean], planes[square])
+    _score_colour(scores, planes[mean], views[mean], views[square])
     first = at["xx0"]
-    _score_gradient(scores, planes[first:].reshape(OCTAVES, 3, -1, ACROSS, ACROSS))
-    scores["clipped"] = planes[at["clipped"]].mean(axis=(-2, -1))
-    two_levels = _score_levels(scores, levels)
-    strokes = scores["detail"] ** 2 / (planes[at["modulus"]].mean(axis=(-2, -1)) ** 2 + 1e-12)
-    powers = planes[[at["light"], at["light2"], at["light3"]]].mean(axis=(-2, -1))
-    _score_text(scores, powers, lines, strokes, two_levels)
+    _score_gradient(scores, planes[first] + planes[first + 1], views[first:].reshape(OCTAVES, 3, *views.shape[1:]))
+    scores["clipped"] = whole[at["clipped"]]
+    light, square_light = whole[at["light"]], whole[at["light2"]]
+    signs = _score_levels(scores, levels)
+    signs["strokes"] = scores["detail"] ** 2 / (whole[at["modulus"]] ** 2 + 1e-12)
+    signs["lines"] = lines / np.maximum(square_light - light**2, 1e-6)
+    scores["text"] = np.max([_weakest(signs, marks) for marks in TEXT.values()], axis=0)
     apart = [LIMITS[name].excess(scores[name]) for name in BETWEEN_BLOCKS]
     scores["heterogeneity"] = np.sqrt(np.mean(np.square(apart), axis=0))
     return {name: scores[name].astype(np.float32) for name in LIMITS}
 
 
-def _score_colour(scores: Scores, mean: np.ndarray, square: np.ndarray) -> None:
-    """Contrast, and its share between blocks: of the light, and of it and two opponents together; [3,n,4,4]."""
-    variance = np.maximum(square.mean(axis=(-2, -1)) - mean.mean(axis=(-2, -1)) ** 2, 0)  # [3,n]
+def _score_colour(scores: Scores, fine: np.ndarray, mean: np.ndarray, square: np.ndarray) -> None:
+    """Contrast, and its share between blocks: of the light, and of it and two opponents together.
+
+    fine: [3,n,16], means of tiles; mean, square: [3,n,10], of the window and of its blocks.
+    """
+    within = np.maximum(square - mean**2, 0)
+    variance = within[..., 0]  # [3,n]
     scores["contrast"] = np.sqrt(variance.sum(axis=0))
-    for name, blocks in (("colour", _blocks(mean)), ("colour_fine", mean)):
-        between = blocks.var(axis=(-2, -1))
+    for name, blocks in (("colour", mean[..., 1:]), ("colour_fine", fine)):
+        between = blocks.var(axis=-1)
         of_light = between[0] / (variance[0] + JUST_NOTICEABLE**2)
         of_all = between.sum(axis=0) / (variance.sum(axis=0) + JUST_NOTICEABLE**2)
         scores[name] = np.maximum(of_light, of_all)
-    within = np.maximum(_blocks(square[0]) - _blocks(mean[0]) ** 2, 0)
-    scores["contrast_spread"] = np.log(within + JUST_NOTICEABLE**2 / 4).std(axis=(-2, -1))
+    scores["contrast_spread"] = np.log(within[0, :, 1:] + JUST_NOTICEABLE**2 / 4).std(axis=-1)
 
 
-def _score_gradient(scores: Scores, products: np.ndarray) -> None:
-    """Energy and orientation of the gradient at scales 1, 2, 4, by the structure tensor [3 octaves,3,n,4,4]."""
+def _score_gradient(scores: Scores, fine: np.ndarray, products: np.ndarray) -> None:
+    """Energy and orientation of the gradient at scales 1, 2, 4, by the structure tensor.
+
+    fine: [n,16], energies of tiles at the finest; products: [3 octaves,3,n,10], of the window and of its blocks.
+    """
     xx, yy, xy = products.swapaxes(0, 1)
-    total = xx + yy  # [octaves,n,4,4]
-    direction = np.stack([xx - yy, 2 * xy])  # [2,octaves,n,4,4], of the double angle
-    energies = total.mean(axis=(-2, -1))
-    blocks = _blocks(total) + FAINT**2
-    each = _blocks(direction) / blocks
-    together = direction.mean(axis=(-2, -1)) / (energies + FAINT**2)
-    apart = ((each - together[..., None, None]) ** 2).sum(axis=0).mean(axis=(-2, -1))
+    total = xx + yy + FAINT**2  # [octaves,n,10]
+    direction = np.stack([xx - yy, 2 * xy]) / total  # [2,octaves,n,10], of the double angle
+    together, each = direction[..., 0], direction[..., 1:]
+    apart = ((each - together[..., None]) ** 2).sum(axis=0).mean(axis=-1)
+    energies, blocks = total[..., 0] - FAINT**2, total[..., 1:]
     scores["detail"] = np.sqrt(energies[0])
-    scores["sharpness"] = energies[0] / (energies[2] + FAINT**2)
-    scores["energy_spread"] = np.log(blocks).std(axis=(-2, -1)).max(axis=0)
-    scores["energy_fine"] = np.log(total[0] + FAINT**2).std(axis=(-2, -1))
+    scores["sharpness"] = energies[0] / total[2, :, 0]
+    scores["energy_spread"] = np.log(blocks).std(axis=-1).max(axis=0)
+    scores["energy_fine"] = np.log(fine + FAINT**2).std(axis=-1)
     scores["orientation"] = np.sqrt(apart.max(axis=0))
     scores["coherence"] = np.sqrt((together[:, 1] ** 2).sum(axis=0))
 
 
-def _score_levels(scores: Scores, share: np.ndarray) -> np.ndarray:
-    """Flat fills by the histogram of 64 grey levels [n,64]; returns two_levels."""
-    level = np.arange(LEVELS)
+def _score_levels(scores: Scores, share: np.ndarray) -> Scores:
+    """Flat fills by the histogram of 64 grey levels [n,64]; returns what it says of text."""
+    level = np.arange(LEVELS, dtype=np.float32)
     below, moment = share.cumsum(axis=1), (share * level).cumsum(axis=1)
     mean = moment[:, -1:]
-    variance = (share * (level - mean) ** 2).sum(axis=1)
+    apart = level - mean
+    variance, third = ((share * apart**power).sum(axis=1) for power in (2, 3))
     between = (mean * below - moment) ** 2 / np.maximum(below * (1 - below), 1e-9)
     of_gaussian = 2 / np.sqrt(2 * np.pi * (variance + 1 / 12))  # two neighbouring levels at its top
     scores["peak"] = (share[:, 1:] + share[:, :-1]).max(axis=1) / np.minimum(of_gaussian, 1)
-    return between.max(axis=1) / (variance + 1e-3)
-
-
-def _score_text(
-    scores: Scores, powers: np.ndarray, lines: np.ndarray, strokes: np.ndarray, two_levels: np.ndarray
-) -> None:
-    """The weakest sign of text over its mark, for the kind of text that the window is more like.
-
-    powers: [3,n], means of the light, its square and its cube.
-    """
-    mean = powers[0]
-    variance = np.maximum(powers[1] - mean**2, 1e-6)
-    signs = {
-        "skewness": np.abs(powers[2] - 3 * mean * powers[1] + 2 * mean**3) / variance**1.5,
-        "two_levels": two_levels,
-        "strokes": strokes,
-        "lines": lines / variance,
+    return {
+        "skewness": np.abs(third) / (variance + 1e-3) ** 1.5,
+        "two_levels": between.max(axis=1) / (variance + 1e-3),
         "peak": scores["peak"],
     }
 
-    def weakest(marks: Mapping[str, tuple[float, float]]) -> np.ndarray:
-        return np.min([signs[k] / low * (signs[k] <= high) for k, (low, high) in marks.items()], axis=0)
 
-    scores["text"] = np.max([weakest(marks) for marks in TEXT.values()], axis=0)
+def _weakest(signs: Scores, marks: Mapping[str, tuple[float, float]]) -> np.ndarray:
+    """[n]; the weakest sign of text over its mark, for the text of one row of TEXT."""
+    return np.min([signs[k] / low * (signs[k] <= high) for k, (low, high) in marks.items()], axis=0)
 
 
 def _line_variance(strips: np.ndarray, down: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """[down,right]; variance of the means of a window's 128 rows, from strips [H,w], their means over tiles."""
-    wide = sum(strips[:, right + k] for k in range(ACROSS)) / ACROSS  # [H,right]
-    tall = wide.reshape(-1, TILE, len(right))
-    first, second = tall.mean(axis=1), np.square(tall).mean(axis=1)  # [h,right]
-    mean, square = (sum(x[down + k] for k in range(ACROSS)) / ACROSS for x in (first, second))
-    return np.maximum(square - mean**2, 0)
+    """[down,right]; variance of the means of a window's 128 rows, from strips [h,32,w], the rows of tiles."""
+    wide = sum((strips[..., right + k] for k in range(1, ACROSS)), start=strips[..., right]) / ACROSS  # [h,32,right]
+    first, second = wide.mean(axis=1), np.square(wide).mean(axis=1)  # [h,right]
+    tall = down[:, None] + np.arange(ACROSS)
+    return np.maximum(second[tall].mean(axis=1) - first[tall].mean(axis=1) ** 2, 0)
 
 
-def _blocks(tiles: np.ndarray) -> np.ndarray:
-    """[...,4,4] tiles -> [...,3,3] blocks of 2x2 tiles, overlapping by half."""
-    return (tiles[..., :-1, :-1] + tiles[..., 1:, :-1] + tiles[..., :-1, 1:] + tiles[..., 1:, 1:]) / 4
+@lru_cache(maxsize=256)
+def _places(h: int, w: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of the windows of h x w tiles: the first tiles downwards and to the right, and the tiles of each, [n,16]."""
+    down, right = _starts(h), _starts(w)
+    four = np.arange(ACROSS)
+    place = (down[:, None] + four)[:, None, :, None] * w + (right[:, None] + four)[:, None, :]
+    return down, right, place.reshape(-1, ACROSS * ACROSS)
 
 
 def _starts(tiles: int) -> np.ndarray:

@@ -86,11 +86,11 @@ def filter_sources(
 
     work = partial(run_task, out=out.resolve(), per_image=per_image)
     lost: list[Lost] = []
-    for counts in run_tasks(work, todo, workers or os.cpu_count() or 1, scheduler, gone):
-        if isinstance(counts, Lost):
-            lost.append(counts)
+    for result in run_tasks(work, todo, workers or os.cpu_count() or 1, scheduler, gone):
+        if isinstance(result, Lost):
+            lost.append(result)
             continue
-        report.add(counts)
+        report.add(result)
         if progress:
             progress(report, len(tasks))
     if lost:

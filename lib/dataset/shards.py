@@ -23,7 +23,8 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,9 @@ PLACE = ("image", "row", "column", "scale", "split", "verdict")
 COLUMNS = (*PLACE, *LIMITS)
 DUPLICATES = "duplicates.tsv"
 _SCORES = ",".join(["%.4g"] * len(LIMITS))
+OPEN = 256  # shards mapped at a time: each holds a file open, of which a process may often have but a thousand
 _HEADER = 128  # bytes before the first patch; npy asks for a multiple of 64
+_PATCH = SIDE * SIDE * 3  # bytes
 
 
 def split_of(image: str) -> str:
@@ -121,7 +124,7 @@ class Writer:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._text.close()
         for shard in self._shards.values():
-            n = (shard.tell() - _HEADER) // (SIDE * SIDE * 3)
+            n = (shard.tell() - _HEADER) // _PATCH
             shard.seek(0)
             shard.write(_npy_header(n))
             shard.close()
@@ -139,18 +142,35 @@ class Writer:
             shutil.rmtree(self._draft, ignore_errors=True)
 
 
+@dataclass(frozen=True)
+class Piece:
+    """Patches `start` to `stop` of a shard's `total`; written: when, in ns."""
+
+    file: Path
+    written: int
+    total: int
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def __getitem__(self, i: int) -> np.ndarray:
+        return _mapped(self.file, self.written, self.total)[self.start + i]
+
+
 class Patches:
     """All patches of one split as one array, uint8 [n,128,128,3], without reading them.
 
     patches[i] is one patch, patches[i:j] and patches[indices] are arrays; len, shape, dtype as of an array.
-    Shards stay on disk, mapped: only what is indexed is read.
+    Shards stay on disk, and are mapped when they are needed, OPEN at a time: only what is indexed is read.
     """
 
     dtype = np.dtype(np.uint8)
 
-    def __init__(self, shards: Sequence[np.ndarray]) -> None:
-        self._shards = [shard for shard in shards if len(shard)]
-        self._ends = np.cumsum([len(shard) for shard in self._shards], dtype=np.int64).tolist()
+    def __init__(self, pieces: Sequence[Piece]) -> None:
+        self._pieces = [piece for piece in pieces if len(piece)]
+        self._ends = np.cumsum([len(piece) for piece in self._pieces], dtype=np.int64).tolist()
 
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
@@ -174,8 +194,8 @@ class Patches:
         if not -len(self) <= i < len(self):
             raise IndexError(f"patch {i} of {len(self)}")
         i %= len(self)
-        shard = bisect.bisect_right(self._ends, i)
-        return self._shards[shard][i - (self._ends[shard - 1] if shard else 0)]
+        k = bisect.bisect_right(self._ends, i)
+        return self._pieces[k][i - (self._ends[k - 1] if k else 0)]
 
 
 def open_patches(path: str | os.PathLike[str], split: str) -> Patches:
@@ -189,14 +209,14 @@ def open_patches(path: str | os.PathLike[str], split: str) -> Patches:
 
 def open_sources(path: str | os.PathLike[str], split: str) -> dict[str, Patches]:
     """The same, for each source (a synset, or a folder of pictures) that has patches in this split."""
-    pieces: dict[str, list[np.ndarray]] = {}
+    pieces: dict[str, list[Piece]] = {}
     for source, piece in _pieces(Path(path), split, by_source=True):
         pieces.setdefault(source, []).append(piece)
     return {source: Patches(those) for source, those in pieces.items()}
 
 
-def _pieces(out: Path, split: str, by_source: bool) -> Iterator[tuple[str, np.ndarray]]:
-    """Source and patches [n,128,128,3], mapped, piece by piece, without near-duplicates."""
+def _pieces(out: Path, split: str, by_source: bool) -> Iterator[tuple[str, Piece]]:
+    """Sources and their patches, piece by piece, without near-duplicates."""
     if split not in SPLITS:
         raise TextureError(f"there is no split {split!r}; choose one of {', '.join(SPLITS)}")
     folders, missing = finished_tasks(out)
@@ -204,9 +224,7 @@ def _pieces(out: Path, split: str, by_source: bool) -> Iterator[tuple[str, np.nd
         raise TextureError(f"{out} is not finished: {missing} tasks are left; run the same filter command again")
     copies = read_duplicates(out)
     for folder in folders:
-        shard = _mapped(folder / f"{split}.npy")
-        if shard is None:
-            continue
+        shard = _whole(folder / f"{split}.npy")
         left = copies.get(folder.name, set())
         start = 0
         if by_source or left:
@@ -215,23 +233,28 @@ def _pieces(out: Path, split: str, by_source: bool) -> Iterator[tuple[str, np.nd
             for (source, copy), run in itertools.groupby(named):
                 end = start + sum(1 for _ in run)
                 if not copy:
-                    yield source, shard[start:end]
+                    yield source, replace(shard, start=start, stop=end)
                 start = end
         if start < len(shard):  # not asked by whom, or a data set that does not say
-            yield folder.name.rpartition("-")[0], shard[start:]
+            yield folder.name.rpartition("-")[0], replace(shard, start=start)
 
 
-def _mapped(file: Path) -> np.ndarray | None:
-    """A shard, memory-mapped; None without patches, for an empty array cannot be mapped."""
+def _whole(file: Path) -> Piece:
+    """All patches of a shard, after a look at its header and its length."""
     try:
-        shard = np.load(file, mmap_mode="r")
-    except (OSError, ValueError) as error:
-        if file.exists() and file.stat().st_size == _HEADER:
-            return None
-        raise TextureError(f"{file} is damaged ({error}); delete its folder, run the filter again") from None
-    if shard.dtype != np.uint8 or shard.shape[1:] != (SIDE, SIDE, 3):
-        raise TextureError(f"{file} is no shard of patches; delete its folder and run the filter again")
-    return shard
+        with file.open("rb") as shard:
+            header, status = shard.read(_HEADER), os.fstat(shard.fileno())
+    except OSError as error:
+        raise TextureError(f"{file} cannot be read ({error}); delete its folder, run the filter again") from None
+    total = (status.st_size - _HEADER) // _PATCH
+    if header != _npy_header(total) or status.st_size != _HEADER + total * _PATCH:
+        raise TextureError(f"{file} is damaged; delete its folder, run the filter again")
+    return Piece(file, status.st_mtime_ns, total, 0, total)
+
+
+@lru_cache(maxsize=OPEN)
+def _mapped(file: Path, written: int, total: int) -> np.ndarray:
+    return np.memmap(file, np.uint8, "r", _HEADER, (total, SIDE, SIDE, 3))
 
 
 def read_pictures(folder: Path) -> list[Kept]:
