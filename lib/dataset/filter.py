@@ -4,7 +4,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,7 @@ def filter_sources(
     Raises:
         TextureError: sources that cannot be used, or an `out` that was made from others or by other settings.
     """
-    tasks = find_tasks(sources)
+    tasks = [replace(task, root=task.root.absolute()) for task in find_tasks(sources)]  # workers may start elsewhere
     tasks = spread(tasks, at_most or len(tasks))
     for source in sources:
         licences.check(source)
@@ -98,6 +98,9 @@ def filter_sources(
             f"{len(lost)} of {len(tasks)} tasks are left, first {lost[0].task.root}: {lost[0].why}; "
             "run the same command with fewer --workers"
         )
+    left = shards.finished_tasks(out)[1]
+    if left:
+        raise TextureError(f"{left} of {len(tasks)} tasks did not reach {out}; workers must share its file system")
     report.splits = finish(out, report.pictures, report.windows)
     return report
 
