@@ -265,7 +265,7 @@ def read_pictures(folder: Path) -> list[Kept]:
     with file.open(encoding="utf-8", newline="") as text:
         rows = csv.reader(text, delimiter="\t")
         next(rows)
-        return [Kept(*names, int(patches), int(code, 16)) for *names, patches, code in rows]
+        return [Kept(image, of, by, to, int(n), int(code, 16)) for image, of, by, to, n, code in rows]
 
 
 def write_duplicates(out: Path, rows: Iterable[tuple[str, str, str]]) -> None:

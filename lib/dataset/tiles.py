@@ -4,11 +4,10 @@ A picture is looked at whole, halved and quartered, and gradients are taken at t
 shares one grid: a tile of 32 pixels is one of 16 in the halved picture. So the octaves are computed once, and
 whatever a window shows at any scale is the mean of some of these tiles.
 
-It should cost no more than decoding a JPEG does. Three things make it cheap: planes and not pixels in memory, whose
-products are summed without being stored; memory that is used again for the next picture; and samples where a mean over
-a tile needs no more. Mean and variance of the light are those of all pixels; its gradient, the colour opponents,
-clipping and the histogram are, at the picture's scales, those of two rows of eight. (So a pattern that repeats after
-exactly eight rows is seen at two of its phases; halved, at all.)
+Three things make it cheap: planes and not pixels in memory, whose products are summed without being stored; memory
+that is used again for the next picture; and samples where a mean over a tile needs no more: the colour opponents,
+clipping, the histogram and |gradient| are of two rows of eight. The light and the products of its gradient are of all
+pixels: from two rows of eight, chance makes the blocks of a texture differ, and one in thirteen of its windows goes.
 """
 
 import threading
@@ -19,7 +18,6 @@ import numpy as np
 TILE = 32  # pixels of a tile
 LEVELS = 64  # of grey, in the histogram
 OCTAVES = 3  # of the gradient, at each scale
-SOME = 2  # of eight rows the third and the third from below: the same ones in a picture upside down
 UNIT = np.float32(1 / 255)  # a grey level
 WHITE, BLACK = 250, 5  # all three channels beyond: the sensor saw no more, or somebody cut the object out
 
@@ -66,16 +64,14 @@ def read_tiles(picture: np.ndarray, scales: int) -> list[Tiles]:
     for k in range(scales + OCTAVES - 1):
         if k < scales:
             planes = halved(planes) if k else planes
-            light, some = _light(planes, f"light{k}"), _some(planes, SOME)
+            light, some = _light(planes, f"light{k}"), _some(planes)
             points.append(
                 [*_opponents(some, h, w), _mean(light, h, w), _mean2(light, light, h, w), _clipped(some, h, w)]
             )
             lights.append((light, _levels(some, h, w)))
-            gradients.append(_gradient(*(_some(light, SOME + below) for below in (-1, 0, 1)), h, w))
         else:
             light = (light[::2, ::2] + light[1::2, ::2] + light[::2, 1::2] + light[1::2, 1::2]) / 4
-            wider = np.concatenate([light[:1], light, light[-1:]])
-            gradients.append(_gradient(wider[:-2], light, wider[2:], h, w))
+        gradients.append(_gradient(light, h, w, modulus=k < scales))
     tiles = []
     for k, (light, levels) in enumerate(lights):
         products = [plane for octave in gradients[k : k + OCTAVES] for plane in octave[:3]]
@@ -118,11 +114,11 @@ def _light(planes: np.ndarray, name: str) -> np.ndarray:
     return light
 
 
-def _some(x: np.ndarray, first: int) -> np.ndarray:
-    """[...,H,W] -> [...,H/4,W]; of each eight rows the row `first` and the third after it."""
+def _some(x: np.ndarray) -> np.ndarray:
+    """[...,H,W] -> [...,H/4,W]; of each eight rows the third and the third from below: the same ones upside down."""
     height, width = x.shape[-2:]
     eight = x.reshape(*x.shape[:-2], height // 8, 8, width)
-    return eight[..., first : first + 4 : 3, :].reshape(*x.shape[:-2], height // 4, width)
+    return eight[..., 2:6:3, :].reshape(*x.shape[:-2], height // 4, width)
 
 
 def _opponents(some: np.ndarray, h: int, w: int) -> list[np.ndarray]:
@@ -152,18 +148,21 @@ def _levels(some: np.ndarray, h: int, w: int) -> np.ndarray:
     return counts.reshape(h, w, LEVELS).astype(np.float32) / (rows * columns)
 
 
-def _gradient(above: np.ndarray, here: np.ndarray, below: np.ndarray, h: int, w: int) -> list[np.ndarray]:
-    """Means over tiles of dx dx, dy dy, dx dy and |gradient| in rows of the light, [R,W]: four of [h,w].
+def _gradient(light: np.ndarray, h: int, w: int, modulus: bool) -> list[np.ndarray]:
+    """Means over tiles of dx dx, dy dy, dx dy and (from some rows) of |gradient|: [h,w] each.
 
-    Central differences, along a row one-sided and halved at the border: symmetric under flips.
+    Central differences, one-sided and halved at the border: symmetric under flips.
     """
-    dy = np.subtract(below, above, out=_scratch("dy", here.shape))
-    dx = _scratch("dx", here.shape)
-    np.subtract(here[:, 2:], here[:, :-2], out=dx[:, 1:-1])
-    np.subtract(here[:, 1], here[:, 0], out=dx[:, 0])
-    np.subtract(here[:, -1], here[:, -2], out=dx[:, -1])
-    products = [_mean2(x, y, h, w) / 4 for x, y in ((dx, dx), (dy, dy), (dx, dy))]  # differences over two pixels
-    return [*products, _mean(np.sqrt(dx * dx + dy * dy), h, w) / 2]
+    dx, dy = _scratch("dx", light.shape), _scratch("dy", light.shape)
+    for x, d in ((light, dx), (light.T, dy.T)):
+        np.subtract(x[:, 2:], x[:, :-2], out=d[:, 1:-1])
+        np.subtract(x[:, 1], x[:, 0], out=d[:, 0])
+        np.subtract(x[:, -1], x[:, -2], out=d[:, -1])
+    means = [_mean2(x, y, h, w) / 4 for x, y in ((dx, dx), (dy, dy), (dx, dy))]  # differences over two pixels
+    if modulus:
+        some, more = _some(dx), _some(dy)
+        means.append(_mean(np.sqrt(some * some + more * more), h, w) / 2)
+    return means
 
 
 def _mean(x: np.ndarray, h: int, w: int) -> np.ndarray:
