@@ -24,6 +24,7 @@ from lib.dataset.criterion import SIDE, score_scales
 from lib.dataset.duplicates import picture_hash
 from lib.dataset.filter import PER_IMAGE, SCALES, run_task
 from lib.dataset.sources import PICTURES, Task, decode, find_tasks
+from lib.dataset.tiles import read_tiles
 from lib.errors import TextureError
 
 IMAGENET = 14_197_122  # pictures in 21,841 tars
@@ -37,7 +38,7 @@ class Cost:
     """Of one picture, on one core: milliseconds, and what it leaves.
 
     jpeg: its bytes to an array, nothing else; decoded: with every check, and reduced where it is large; judged: the
-    criterion at all scales; whole: the filter from tar to shard. patches, table: patches, and bytes of everything else.
+    criterion at all scales; tiled: its pass over the pixels; whole: the filter from tar to shard. patches, table: patches, and bytes of everything else.
     """
 
     pictures: int
@@ -46,6 +47,7 @@ class Cost:
     jpeg: float
     decoded: float
     judged: float
+    tiled: float
     whole: float
     patches: float
     table: float
@@ -66,6 +68,7 @@ def measure(tasks: list[Task]) -> Cost:
             partial(_array, content),
             partial(decode, name, content),
             partial(score_scales, picture, SCALES),
+            partial(read_tiles, picture, SCALES),
         )
         rounds = [[_seconds(way) for way in ways] for _ in range(REPEATS)]
         times.append(np.min(rounds, axis=0))
@@ -74,7 +77,7 @@ def measure(tasks: list[Task]) -> Cost:
     if not times:
         raise TextureError("no picture of the sources can be read; name others")
     picture_hash(np.zeros((SIDE, SIDE, 3), np.uint8))  # what is imported once is no cost of a picture
-    jpeg, decoded, judged = 1000 * np.mean(times, axis=0)
+    jpeg, decoded, judged, tiled = 1000 * np.mean(times, axis=0)
     with tempfile.TemporaryDirectory() as folder:
         counts = [run_task(task, Path(folder), PER_IMAGE) for task in tasks]
         read = sum(count["pictures"].get("read", 0) for count in counts)
@@ -87,6 +90,7 @@ def measure(tasks: list[Task]) -> Cost:
         jpeg=float(jpeg),
         decoded=float(decoded),
         judged=float(judged),
+        tiled=float(tiled),
         whole=1000 * sum(count["seconds"] for count in counts) / read,
         patches=patches / read,
         table=(written - patches * SIDE * SIDE * 3) / read,
@@ -100,6 +104,7 @@ def lines(cost: Cost) -> Iterator[str]:
         ("JPEG to array", cost.jpeg),
         ("decoding, with all checks", cost.decoded),
         ("criterion, three scales", cost.judged),
+        ("    of which, pixels to tiles", cost.tiled),
         ("whole, from tar to shard", cost.whole),
     ):
         yield f"{name:<28}{ms:8.2f} ms {1000 / ms:8.0f} pictures/s"

@@ -21,6 +21,7 @@ from lib.dataset.sources import Picture, Task, find_tasks, spread
 from lib.errors import TextureError
 
 SCALES = 3  # a picture is looked at whole, halved and quartered: a texture's elements may need the distance
+LIKED = ("kept", "enough", "duplicate")  # verdicts on windows that the criterion would keep
 PER_IMAGE = 16  # patches at most, the most even ones: a single large wall must not fill the set
 
 
@@ -209,14 +210,14 @@ def precision_recall(out: Path, labels: Mapping[str, str]) -> dict[str, int]:
 
     Returns:
         counts with keys "<label> images", "<label> images kept", "<label> windows", "<label> windows kept".
-        Windows that were only too many count as kept: the criterion liked them.
+        Windows that were only too many, or of a near-duplicate, count as kept: the criterion liked them.
     """
     counts: Counter[str] = Counter()
     liked: dict[str, bool] = {}
     for row in shards.read_manifest(out):
         name = row["image"].rsplit("/", 1)[-1]
         if name in labels:
-            kept = row["verdict"] in ("kept", "enough")
+            kept = row["verdict"] in LIKED
             counts[f"{labels[name]} windows"] += 1
             counts[f"{labels[name]} windows kept"] += kept
             liked[name] = liked.get(name, False) or kept
