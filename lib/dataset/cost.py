@@ -38,7 +38,8 @@ class Cost:
     """Of one picture, on one core: milliseconds, and what it leaves.
 
     jpeg: its bytes to an array, nothing else; decoded: with every check, and reduced where it is large; judged: the
-    criterion at all scales; tiled: its pass over the pixels; whole: the filter from tar to shard. patches, table: patches, and bytes of everything else.
+    criterion at all scales; tiled: its pass over the pixels; whole: the filter from tar to shard. patches, table:
+    patches, and bytes of everything else.
     """
 
     pictures: int
