@@ -1,0 +1,51 @@
+"""The pilot: what it counts, and what it is extrapolated to."""
+
+from pathlib import Path
+
+import pytest
+from dataset_pictures import BAD, encode, make_tar, noise
+
+from lib.dataset.cost import IMAGENET, Cost, lines, measure
+from lib.dataset.sources import find_tasks
+from lib.errors import TextureError
+
+
+def test_a_pilot_counts_what_can_be_read_and_leaves_nothing(tmp_path: Path) -> None:
+    members = {f"n1_{i}.JPEG": encode(noise(256, 256, i), "JPEG", quality=90) for i in range(3)}
+    make_tar(tmp_path / "n1.tar", members | {"n1_bad.JPEG": BAD["tiny"]})
+    cost = measure(find_tasks([tmp_path / "n1.tar"]))
+    assert cost.pictures == 3
+    assert cost.pixels == 256 * 256
+    assert cost.patches == 10  # nine windows whole, one halved
+    assert 0 < cost.tiled < cost.judged < cost.whole
+    assert [path.name for path in tmp_path.iterdir()] == ["n1.tar"]
+
+
+def test_costs_are_those_of_imagenets_number_of_pictures() -> None:
+    cost = Cost(
+        pictures=2,
+        pixels=1e5,
+        size=5e4,
+        jpeg=1,
+        decoded=2,
+        judged=3,
+        tiled=2.5,
+        whole=16 * 3.6e6 / IMAGENET,
+        patches=1e6 / IMAGENET,
+        table=2e9 / IMAGENET,
+    )
+    text = "\n".join(lines(cost))
+    for part in (
+        "decoding 1.50, over JPEG to array 3.00",
+        "16 core hours (1.0 h on 16",
+        "1.0 million",
+        "49 GB",
+        "2 GB of",
+    ):
+        assert part in text
+
+
+def test_a_pilot_without_pictures_says_so(tmp_path: Path) -> None:
+    make_tar(tmp_path / "n1.tar", {"n1_bad.JPEG": BAD["tiny"]})
+    with pytest.raises(TextureError, match="no picture of the sources can be read"):
+        measure(find_tasks([tmp_path / "n1.tar"]))
