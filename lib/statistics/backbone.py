@@ -164,16 +164,23 @@ def _load(name: str) -> Backbone:
     if name == "untrained":
         images = calibration()
         return Backbone(UNTRAINED, drawn(images), UNSCALED).rescaled(images)
-    if name in ARCHITECTURES:
-        tensors, preprocessing = _download(ARCHITECTURES[name]), TORCHVISION
-    elif Path(name).is_file():
-        tensors, preprocessing = _read(Path(name))
-    else:
-        known = " or ".join(map(repr, ARCHITECTURES))
-        raise TextureError(
-            f"there is no backbone {name!r}; give {known}, or the path of their weights, or 'untrained', which has none"
-        )
+    tensors, preprocessing = weights_of(name)
     return assembled(tensors, preprocessing, name).rescaled(calibration())
+
+
+def weights_of(name: str) -> tuple[dict[str, Tensor], Preprocessing]:
+    """All tensors of a trained network, its classifier's too, and what they expect: torchvision's, or those of a file.
+
+    Raises TextureError as `load_backbone` does.
+    """
+    if name in ARCHITECTURES:
+        return _download(ARCHITECTURES[name]), TORCHVISION
+    if Path(name).is_file():
+        return _read(Path(name))
+    known = " or ".join(map(repr, ARCHITECTURES))
+    raise TextureError(
+        f"there is no backbone {name!r}; give {known}, or the path of their weights, or 'untrained', which has none"
+    )
 
 
 def calibration() -> Tensor:
