@@ -59,7 +59,7 @@ def test_a_picture_that_was_changed_is_not_shown(made: Path, tmp_path: Path) -> 
 
 
 def test_wrong_words_are_told_in_a_line(tmp_path: Path) -> None:
-    for arguments, said in ((["--model", "gan"], "no model 'gan'; known are"), (["--exemplar", "tiger"], "tiger")):
+    for arguments, said in ((["--model", "vae"], "no model 'vae'; known are"), (["--exemplar", "tiger"], "tiger")):
         done = run(tmp_path, *arguments)
         assert done.returncode == 1
         assert done.stderr.startswith("error: ")

@@ -28,7 +28,7 @@ def test_it_is_the_sampler_s_own_picture() -> None:
 
 def test_what_there_is_not_is_told_with_what_there_is() -> None:
     x0 = lib.exemplar("grass")[:, :40, :48]
-    with pytest.raises(lib.TextureError, match=r"no model .gan.; known are .*matching"):
-        lib.synthesize(x0, "gan")
+    with pytest.raises(lib.TextureError, match=r"no model .vae.; known are .*matching"):
+        lib.synthesize(x0, "vae")
     with pytest.raises(lib.TextureError, match="matching has no setting 'steps'; known are checkpoint, iterations"):
         lib.synthesize(x0, "matching", steps=3)

@@ -92,7 +92,7 @@ def streaks(seed: int) -> Tensor:
 
 
 def shapes(which: int, seed: int) -> Tensor:
-    """Xs (0) or Ls (1) of one luminance, turned at random. Their bars are not of one brightness: it is the mean that is."""
+    """Xs (0) or Ls (1) of one mean luminance, for which the bars of the one are brighter, turned at random."""
     angle, place = (part[: (SIDE // SPACING) ** 2] for part in scattering(seed))
     patches, xs = (micropatterns(shape, LENGTH, angle, place) for shape in ("XL"[which], "X"))
     return scattered(INTENSITY * xs.sum((1, 2)).mean() * patches / patches.sum((1, 2), keepdim=True))

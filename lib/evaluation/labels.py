@@ -20,8 +20,9 @@ FOLDER holds photographs named as those of github.com/EliSchwartz/imagenet-sampl
 thousand kinds, nXXXXXXXX_name.JPEG. Sorted, their names are the network's labels. They may have been among the pictures
 that it was trained on. None is part of this library: the sheet shows photographs of scikit-image instead.
 
-Departures. SqueezeNet 1.0 recognises, and makes the textures, in place of VGG-19; photographs are few, and of 96 x 96 pixels, so that shares come with Wilson's intervals. Textures are this library's (lib/models/gatys.py): periodic, from
-a Gaussian start, by ITERATIONS of L-BFGS.
+Departures. SqueezeNet 1.0 recognises, and makes the textures, in place of VGG-19; photographs are few, so that shares
+come with Wilson's intervals, and of 96 x 96 pixels. Textures are this library's (lib/models/gatys.py): periodic, from a
+Gaussian start, by ITERATIONS of L-BFGS.
 """
 
 import csv

@@ -1,6 +1,6 @@
 """Learning a generator from one exemplar, against a network that tells its textures from pieces of the exemplar.
 
-    python -m lib.training.gan OUT --exemplar pebble --iterations 1300      interrupt at will; the same command goes on
+    python -m lib.training.gan OUT --exemplar pebble --iterations 1000      interrupt at will; the same command goes on
 
 Goodfellow et al. (2014), on textures as Jetchev, Bergmann & Vollgraf (2016) do. D answers at each place of a coarse
 grid whether the 78 x 78 pixels about it are real; G (lib/samplers/generator.py) is changed until D cannot say,
@@ -11,7 +11,7 @@ grid whether the 78 x 78 pixels about it are real; G (lib/samplers/generator.py)
 in turns, a step of Adam each. No statistics are named: D's features, which change as it learns, are what must agree.
 
 Departures. D reads no pixel beyond its image (no padding), so that the border of a crop is no clue. The rate falls to
-zero over the second half. Networks are small and steps about a thousand: minutes on one core, where theirs take hours
+zero over the second half. Networks are small and steps some hundred: minutes on one core, where theirs take hours
 on a GPU.
 """
 
@@ -36,7 +36,7 @@ from lib.statistics.quadratic import periodic_component
 from lib.statistics.waves import wrapped
 from lib.whole import write_whole
 
-ITERATIONS = 800
+ITERATIONS = 400
 BATCH = 8
 CROP, SMALLEST = 128, 80  # pixels; what D sees at least once is 78
 RATE, BETAS = 5e-4, (0.5, 0.999)

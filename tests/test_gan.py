@@ -1,0 +1,83 @@
+"""Learning a generator: what the discriminator sees, that it goes on where it was, and the door to it."""
+
+import pytest
+import torch
+
+import lib
+from lib.errors import TextureError
+from lib.models.gan import gan_steps
+from lib.samplers.step import last
+from lib.training.gan import Discriminator, Duel, train
+
+X0 = lib.exemplar("grass")[:, :40, :48]
+
+
+def test_the_discriminator_sees_78_pixels_and_none_beyond() -> None:
+    network = Discriminator().eval()
+    x = torch.rand(1, 3, 110, 110, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    odds = network(x)
+    assert odds.shape == (1, 1, 3, 3)
+    (slope,) = torch.autograd.grad(odds[0, 0, 1, 1], x)
+    seen = slope.abs().sum((0, 1)).nonzero()
+    assert seen.min(0).values.tolist() == [16, 16]
+    assert seen.max(0).values.tolist() == [16 + 77, 16 + 77]
+
+
+def test_a_run_goes_on_where_it_was_to_the_bit() -> None:
+    x0 = X0[None]
+    *_, whole = train(x0, 3, waves=2)
+    first = next(train(x0, 3, waves=2))
+    *_, resumed = train(x0, 3, waves=2, state=first.state)
+    assert resumed.step == 3
+    assert resumed.loss == whole.loss
+    for a, b in zip(whole.generator.parameters(), resumed.generator.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_the_loss_is_zero_for_one_who_guesses_and_waves_are_learned() -> None:
+    duel = Duel.begun(10, waves=2)
+    with torch.no_grad():
+        duel.discriminator[-1].weight.zero_(), duel.discriminator[-1].bias.zero_()
+    before = duel.generator.waves.detach().clone()
+    x0 = torch.rand(1, 3, 100, 100, generator=torch.Generator().manual_seed(0))
+    duel.advance(x0, 80)
+    assert duel.loss == pytest.approx(0, abs=1e-6)
+    duel.advance(x0, 80)
+    assert not torch.equal(duel.generator.waves, before)
+
+
+def test_colours_are_learned_in_a_few_steps() -> None:
+    """Of an exemplar with little else."""
+    colour = torch.tensor([0.15, 0.5, 0.85])[:, None, None]
+    noise = torch.randn(3, 96, 96, generator=torch.Generator().manual_seed(0))
+    records = list(gan_steps((colour + 0.03 * noise).clamp(0, 1), size=64, iterations=40))
+    away = [(r.image.mean((0, 2, 3)) - colour.flatten()).norm().item() for r in (records[0], records[-1])]
+    assert away[1] < away[0] / 2
+
+
+def test_records_and_samples_keep_the_contract() -> None:
+    records = list(gan_steps(X0, n=2, size=(33, 50), seed=3, iterations=2))
+    assert [(r.step, r.steps) for r in records] == [(1, 2), (2, 2)]
+    x = records[-1].image
+    assert x.shape == (2, 3, 33, 50)
+    assert torch.equal(last(gan_steps(X0, n=1, size=(33, 50), seed=3, iterations=2))[0], x[0])
+    assert not torch.equal(x[0], x[1])
+    assert last(gan_steps(X0, iterations=1)).shape == (1, 3, 40, 48)
+
+
+def test_a_shipped_generator_makes_its_texture_in_a_step_and_tiles() -> None:
+    records = list(lib.synthesize_steps(X0, "gan", size=(80, 112), generator="pebble", tileable=True))
+    assert len(records) == 1
+    (x,) = records[0].image
+    inside = (x[:, 1:] - x[:, :-1]).abs().mean((0, 2))
+    assert (x[:, 0] - x[:, -1]).abs().mean() < 2 * inside.mean()
+    assert (x[:, 0] - x[:, -1]).abs().mean() < inside.max() * 1.2
+
+
+def test_errors_say_what_to_do() -> None:
+    with pytest.raises(TextureError, match="iterations is 0"):
+        next(gan_steps(X0, iterations=0))
+    with pytest.raises(TextureError, match="waves is -1"):
+        next(gan_steps(X0, waves=-1))
+    with pytest.raises(TextureError, match="no generator 'tiger'"):
+        next(gan_steps(X0, generator="tiger"))
