@@ -1,11 +1,14 @@
 """Learning a generator: what the discriminator sees, that it goes on where it was, and the door to it."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
 import lib
 from lib.errors import TextureError
 from lib.models.gan import gan_steps
+from lib.samplers.generator import save
 from lib.samplers.step import last
 from lib.training.gan import Discriminator, Duel, train
 
@@ -34,16 +37,22 @@ def test_a_run_goes_on_where_it_was_to_the_bit() -> None:
         assert torch.equal(a, b)
 
 
+class Guess(Discriminator):
+    """Even odds, whatever it is shown."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 0 * super().forward(x)
+
+
 def test_the_loss_is_zero_for_one_who_guesses_and_waves_are_learned() -> None:
     duel = Duel.begun(10, waves=2)
-    with torch.no_grad():
-        duel.discriminator[-1].weight.zero_(), duel.discriminator[-1].bias.zero_()
     before = duel.generator.waves.detach().clone()
     x0 = torch.rand(1, 3, 100, 100, generator=torch.Generator().manual_seed(0))
     duel.advance(x0, 80)
-    assert duel.loss == pytest.approx(0, abs=1e-6)
-    duel.advance(x0, 80)
     assert not torch.equal(duel.generator.waves, before)
+    duel.discriminator = Guess()
+    duel.advance(x0, 80)
+    assert duel.loss == pytest.approx(0, abs=1e-6)
 
 
 def test_colours_are_learned_in_a_few_steps() -> None:
@@ -65,13 +74,15 @@ def test_records_and_samples_keep_the_contract() -> None:
     assert last(gan_steps(X0, iterations=1)).shape == (1, 3, 40, 48)
 
 
-def test_a_shipped_generator_makes_its_texture_in_a_step_and_tiles() -> None:
-    records = list(lib.synthesize_steps(X0, "gan", size=(80, 112), generator="pebble", tileable=True))
+def test_a_generator_from_a_file_makes_its_texture_in_a_step_and_tiles(tmp_path: Path) -> None:
+    *_, duel = train(X0[None], 2)
+    path = save(duel.generator, tmp_path / "grass.safetensors", {})
+    records = list(gan_steps(X0, size=(80, 112), generator=path, tileable=True))
     assert len(records) == 1
     (x,) = records[0].image
+    assert x.shape == (3, 80, 112)
     inside = (x[:, 1:] - x[:, :-1]).abs().mean((0, 2))
-    assert (x[:, 0] - x[:, -1]).abs().mean() < 2 * inside.mean()
-    assert (x[:, 0] - x[:, -1]).abs().mean() < inside.max() * 1.2
+    assert (x[:, 0] - x[:, -1]).abs().mean() < 1.2 * inside.max()
 
 
 def test_errors_say_what_to_do() -> None:

@@ -3,8 +3,7 @@
 A generator in place of a search: all the work is in learning one exemplar (lib/training/gan.py), and each texture after
 that, of any size, is one pass through a network (lib/samplers/generator.py). Nobody chooses statistics, and nobody can
 ask which hold: what is matched is whatever a discriminator found to look at, and may be less than the variety of the
-exemplar (lib/evaluation/diversity.py). The default is a few minutes of learning; generators that come with the library
-are those of `lib/checkpoints/gan`.
+exemplar (lib/evaluation/diversity.py). The default is a few minutes of learning.
 """
 
 from collections.abc import Iterator
@@ -38,8 +37,8 @@ def gan_steps(
         tileable: opposite edges meet.
         iterations: steps of the discriminator and the generator.
         waves: sine waves given to the generator, for regular textures.
-        generator: None to learn; else the name of a shipped one ("pebble", ...) or a file of lib/training/gan.py, which
-            has its own waves, and makes its own texture in one step: nothing is learned, x0 gives the size alone.
+        generator: None to learn; else a file of lib/training/gan.py, which has its own waves, and makes its own texture
+            in one step: nothing is learned, and x0 gives the size alone.
 
     `loss` is what the discriminator can tell of real and made: 1 if all, 0 if it guesses. Pictures of the records are
     renewed every so often, as each costs a pass.
