@@ -20,8 +20,8 @@ FOLDER holds photographs named as those of github.com/EliSchwartz/imagenet-sampl
 thousand kinds, nXXXXXXXX_name.JPEG. Sorted, their names are the network's labels. They may have been among the pictures
 that it was trained on. None is part of this library: the sheet shows photographs of scikit-image instead.
 
-For this network the answer is: seldom. Three times the iterations, or two deeper layers among those that are matched, did
-not bring the labels of three photographs back (lib/evaluation/labels/README.md).
+For this network the answer is: seldom. Three times the iterations, or two deeper layers among those that are matched,
+did not bring the labels of three photographs back (lib/evaluation/labels/README.md).
 
 Departures. SqueezeNet 1.0 recognises, and makes the textures, in place of VGG-19; photographs are few, so that shares
 come with Wilson's intervals, and of 96 x 96 pixels. Textures are this library's (lib/models/gatys.py): periodic, from a
