@@ -266,11 +266,13 @@ def shipped(folder: Path = SHIPPED) -> list[Row]:
 
     Raises TextureError where there are none.
     """
-    kinds = {field.name: field.type for field in fields(Row)}
     try:
         with (folder / TABLE).open(encoding="utf-8", newline="") as file:
-            return [Row(**{key: kinds[key](text) for key, text in row.items()}) for row in csv.DictReader(file)]
-    except (OSError, KeyError, ValueError, TypeError):
+            return [
+                Row(r["pair"], r["model"], r["network"], int(r["number"]), float(r["d"]), float(r["error"]), int(r["n"]))
+                for r in csv.DictReader(file)
+            ]
+    except (OSError, KeyError, ValueError):
         command = f"python -m lib.evaluation.discriminability {folder}"
         raise TextureError(f"{folder} holds no {TABLE}; {command} writes one") from None
 

@@ -188,11 +188,13 @@ def shipped(folder: Path = SHIPPED) -> list[Row]:
 
     Raises TextureError where there are none.
     """
-    kinds = {field.name: field.type for field in fields(Row)}
     try:
         with (folder / TABLE).open(encoding="utf-8", newline="") as file:
-            return [Row(**{key: kinds[key](text) for key, text in row.items()}) for row in csv.DictReader(file)]
-    except (OSError, KeyError, ValueError, TypeError):
+            return [
+                Row(r["photograph"], r["kind"], r["label"], int(r["rank"]), float(r["probability"]))
+                for r in csv.DictReader(file)
+            ]
+    except (OSError, KeyError, ValueError):
         raise TextureError(f"{folder} holds no {TABLE}; python -m lib.evaluation.labels {folder} writes one") from None
 
 

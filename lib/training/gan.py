@@ -20,6 +20,7 @@ import math
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
@@ -165,7 +166,7 @@ def learn(
     recipe = {"exemplar": exemplar, "iterations": iterations, "waves": waves, "batch": BATCH}
     for duel in train(x0, iterations, waves, state=state):
         if duel.step % every == 0 or duel.step == iterations:
-            write_whole(part, lambda draft, state=duel.state: torch.save(state, draft))
+            write_whole(part, partial(torch.save, duel.state))
             save(duel.generator, out / f"{exemplar}.safetensors", recipe | {"step": duel.step})
             print(f"{exemplar} {duel.step:6} of {iterations}: told apart {duel.loss:.2f}", flush=True)
 
