@@ -269,8 +269,8 @@ def shipped(folder: Path = SHIPPED) -> list[Row]:
     try:
         with (folder / TABLE).open(encoding="utf-8", newline="") as file:
             return [
-                Row(r["pair"], r["model"], r["network"], int(r["number"]), float(r["d"]), float(r["error"]), int(r["n"]))
-                for r in csv.DictReader(file)
+                Row(*list(row.values())[:3], int(row["number"]), float(row["d"]), float(row["error"]), int(row["n"]))
+                for row in csv.DictReader(file)
             ]
     except (OSError, KeyError, ValueError):
         command = f"python -m lib.evaluation.discriminability {folder}"
