@@ -268,13 +268,15 @@ def shipped(folder: Path = SHIPPED) -> list[Row]:
     """
     try:
         with (folder / TABLE).open(encoding="utf-8", newline="") as file:
-            return [
-                Row(*list(row.values())[:3], int(row["number"]), float(row["d"]), float(row["error"]), int(row["n"]))
-                for row in csv.DictReader(file)
-            ]
+            return [_row(texts) for texts in csv.DictReader(file)]
     except (OSError, KeyError, ValueError):
         command = f"python -m lib.evaluation.discriminability {folder}"
         raise TextureError(f"{folder} holds no {TABLE}; {command} writes one") from None
+
+
+def _row(texts: dict[str, str]) -> Row:
+    numbers = int(texts["number"]), float(texts["d"]), float(texts["error"]), int(texts["n"])
+    return Row(texts["pair"], texts["model"], texts["network"], *numbers)
 
 
 def compare(
