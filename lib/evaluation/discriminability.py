@@ -14,8 +14,8 @@ and the same with the halves exchanged; d' is the mean of the two. Direction and
 are compared, so that d' is zero in expectation, exactly, wherever E f agrees, whatever else differs between the laws.
 In w the variance is shrunk towards the total one, by 1/m of the squared difference: what did not vary in m samples may
 in the next. Correlations of statistics are left out (there are more statistics than samples), so that a better observer
-of one image may have more. The standard error is by resampling images within the halves (bootstrap): half the width of
-the middle 68 % of resamples.
+of one image may have more, and so has one who learns w from more textures. The standard error is by resampling images
+within the halves (bootstrap): half the width of the middle 68 % of resamples.
 
 Textures are tori of SIDE x SIDE grey pixels: boxes and coins drawn in cells of CELL x CELL, micropatterns at their
 random places. The statistics are those of the models, measured in grey (pixels, autocovariances and histograms once
