@@ -180,7 +180,7 @@ def crossed(a: tuple[Tensor, Tensor], b: tuple[Tensor, Tensor]) -> float:
         w = difference / ((a[fit].var(0) + b[fit].var(0)) / 2 + shrunk)
         unit = ((a[fit] @ w).var() + (b[fit] @ w).var()) / 2 + w.square() @ rounding
         found.append((a[1 - fit].mean(0) - b[1 - fit].mean(0)) @ w / unit.clamp_min(1e-300).sqrt())
-    return (sum(found) / 2).item()
+    return torch.stack(found).mean().item()
 
 
 def pixel_moments(x: Tensor) -> Tensor:
@@ -205,7 +205,7 @@ def energies(x: Tensor) -> Tensor:
 
 def band_quantiles(x: Tensor) -> Tensor:
     """Quantiles of the pixels and of the bands of Heeger & Bergen's pyramid: [B,3,H,W] -> [B,19 LEVELS]."""
-    levels = SteerablePyramid(*x.shape[-2:], subsampled=False).analyse(x[:, :1])
+    levels = SteerablePyramid(x.shape[-2], x.shape[-1], subsampled=False).analyse(x[:, :1])
     bands = torch.cat([x[:, :1, None], *levels], 2)[:, 0].flatten(2)
     return quantiles(bands.sort(2).values, LEVELS).flatten(1)
 

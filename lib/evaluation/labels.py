@@ -129,7 +129,7 @@ def block_mismatch(statistics: Gram, x0: Tensor, blocks: int) -> Loss:
 def blockwise(x0: Tensor, blocks: int, backbone: str, iterations: int = ITERATIONS, seed: int = 0) -> Tensor:
     """A texture [3,H,W] with the Gram matrices of each of blocks x blocks parts of x0 [3,H,W]."""
     gaussian = gaussian_of(x0[None])
-    start = colouring(gaussian, *x0.shape[-2:])(white_noise(1, *x0.shape[-2:], seed))
+    start = colouring(gaussian, *x0.shape[-2:])(white_noise(1, x0.shape[-2], x0.shape[-1], seed))
     loss = block_mismatch(Gram(backbone), x0[None], blocks)
     return last(descend_through(gaussian, loss, start, iterations))[0]
 

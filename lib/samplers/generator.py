@@ -64,7 +64,7 @@ class Generator(nn.Module):
 
         To tile, each wave goes round the torus a whole number of times, the nearest.
         """
-        k = self.waves
+        k: Tensor = self.waves
         if tileable:
             sides = k.new_tensor([h, w])
             k = (k * sides).round() / sides
