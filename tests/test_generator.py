@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import lib
 from lib.errors import TextureError
 from lib.samplers import generator as made
 from lib.samplers.generator import CELL, LOCAL, REACH, Generator, generated
@@ -69,8 +70,15 @@ def test_a_file_brings_back_the_texture(tmp_path: Path) -> None:
     assert (x - back).abs().max() < 0.01
 
 
+def test_the_shipped_generator_is_small_and_makes_pebbles() -> None:
+    assert (made.SHIPPED / "pebble.safetensors").stat().st_size < 3e6
+    x, x0 = generated(made.load("pebble"), 1, 128, 128)[0], lib.exemplar("pebble")
+    assert torch.allclose(x.mean((1, 2)), x0.mean((1, 2)), atol=0.1)
+    assert 0.7 < x.std((1, 2)).mean() / x0.std((1, 2)).mean() < 1.3
+
+
 def test_wrong_files_are_told(tmp_path: Path) -> None:
-    with pytest.raises(TextureError, match="no generator 'tiger'"):
+    with pytest.raises(TextureError, match="no generator 'tiger'; known are pebble"):
         made.load("tiger")
     (tmp_path / "x.safetensors").write_bytes(b"nothing")
     with pytest.raises(TextureError, match="holds no generator of textures, or is damaged"):

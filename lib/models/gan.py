@@ -37,8 +37,8 @@ def gan_steps(
         tileable: opposite edges meet.
         iterations: steps of the discriminator and the generator.
         waves: sine waves given to the generator, for regular textures.
-        generator: None to learn; else a file of lib/training/gan.py, which has its own waves, and makes its own texture
-            in one step: nothing is learned, and x0 gives the size alone.
+        generator: None to learn; else "pebble", which comes with the library, or a file of lib/training/gan.py: it has
+            its own waves, and makes its own texture in one step; nothing is learned, and x0 gives the size alone.
 
     `loss` is what the discriminator can tell of real and made: 1 if all, 0 if it guesses. Pictures of the records are
     renewed every so often, as each costs a pass.

@@ -29,6 +29,7 @@ from lib.errors import TextureError
 from lib.samplers.step import white_noise
 from lib.whole import write_whole
 
+SHIPPED = Path(__file__).parents[1] / "checkpoints" / "gan"
 FORMAT = "textures-gan-1"
 LOCAL = 24  # channels of noise, a multiple of three
 WIDTHS = (128, 96, 64, 32)  # channels of the maps, one cell to CELL pixels, to CELL/2, ...
@@ -108,10 +109,16 @@ def save(generator: Generator, path: Path, recipe: dict[str, object]) -> Path:
     return path
 
 
-def load(path: str | Path) -> Generator:
-    """The generator in a file, ready to be drawn from; TextureError if it is missing, damaged or another's."""
-    if not Path(path).is_file():
-        raise TextureError(f"no generator {str(path)!r}; python -m lib.training.gan makes one")
+def load(name_or_path: str | Path) -> Generator:
+    """The generator of a shipped exemplar ("pebble"), or of a file, ready to be drawn from.
+
+    Raises TextureError for a name nobody ships, and a file that is missing, damaged or another's.
+    """
+    path = SHIPPED / f"{name_or_path}.safetensors"
+    path = path if path.is_file() else Path(name_or_path)
+    if not path.is_file():
+        names = ", ".join(sorted(p.stem for p in SHIPPED.glob("*.safetensors")))
+        raise TextureError(f"no generator {str(name_or_path)!r}; known are {names}, or give the path of one")
     try:
         with safe_open(path, framework="pt") as file:
             known = (file.metadata() or {}).get("format") == FORMAT
