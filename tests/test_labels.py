@@ -7,6 +7,7 @@ import pytest
 import torch
 from recognisers import needs_weights, random_tensors, rescaled_backbone
 from safetensors.torch import save_file
+from skimage import data
 
 import lib
 from lib.errors import TextureError
@@ -64,7 +65,8 @@ def test_intervals_are_wilson_s() -> None:
 @needs_weights
 @pytest.mark.parametrize(("name", "label"), [("chelsea", 285), ("coffee", 967)])
 def test_it_recognises_a_cat_and_an_espresso(name: str, label: int) -> None:
-    p = labels.Recogniser.load(os.environ[VARIABLE])(labels._shown(name)[None])
+    photograph = torch.from_numpy(getattr(data, name)()).permute(2, 0, 1).float() / 255
+    p = labels.Recogniser.load(os.environ[VARIABLE])(labels.squared(photograph, labels.SEEN)[None])
     assert p.sum().item() == pytest.approx(1, abs=1e-4)
     assert p.argmax() == label
 
