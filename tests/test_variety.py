@@ -6,7 +6,7 @@ from torch import Tensor
 
 import lib
 from lib.errors import TextureError
-from lib.evaluation import diversity
+from lib.evaluation import variety
 
 SEEDED = torch.Generator().manual_seed(0)
 
@@ -20,14 +20,14 @@ def noise(n: int) -> Tensor:
 
 
 def test_new_draws_of_one_law_are_as_various_as_the_law() -> None:
-    assert diversity.places(noise(40), noise(1)[0]) == pytest.approx(1, abs=0.05)
-    assert diversity.statistics(moments, noise(60), noise(60)) == pytest.approx(1, abs=0.25)
+    assert variety.places(noise(40), noise(1)[0]) == pytest.approx(1, abs=0.05)
+    assert variety.statistics(moments, noise(60), noise(60)) == pytest.approx(1, abs=0.25)
 
 
 def test_one_picture_again_and_again_is_no_texture() -> None:
     again = noise(1).expand(5, -1, -1, -1)
-    assert diversity.places(again, again[0]) == 0
-    assert diversity.statistics(moments, again, noise(10)) < 1e-3
+    assert variety.places(again, again[0]) == 0
+    assert variety.statistics(moments, again, noise(10)) < 1e-3
 
 
 def test_one_picture_shifted_moves_its_pixels_and_not_its_statistics() -> None:
@@ -35,13 +35,13 @@ def test_one_picture_shifted_moves_its_pixels_and_not_its_statistics() -> None:
     x = lib.exemplar("grass")[:, :40, :40]
     shifted = torch.stack([x.roll((7 * i, 11 * i), (1, 2)) for i in range(8)])
     periodic = torch.stack([noise(1)[0] for _ in range(8)])
-    assert diversity.places(shifted, x) > 0.5
-    made = diversity.statistics(lambda x: moments(x), shifted, periodic)
-    assert made < diversity.statistics(moments, noise(8), periodic) / 3
+    assert variety.places(shifted, x) > 0.5
+    made = variety.statistics(lambda x: moments(x), shifted, periodic)
+    assert made < variety.statistics(moments, noise(8), periodic) / 3
 
 
 def test_one_sample_does_not_vary() -> None:
     with pytest.raises(TextureError, match="samples are 1; give at least 2"):
-        diversity.places(noise(1), noise(1)[0])
+        variety.places(noise(1), noise(1)[0])
     with pytest.raises(TextureError, match="pieces are 1"):
-        diversity.statistics(moments, noise(2), noise(1))
+        variety.statistics(moments, noise(2), noise(1))
