@@ -11,9 +11,9 @@ grid whether the 78 x 78 pixels about it are real; G (lib/samplers/generator.py)
 in turns, a step of Adam each. No statistics are named: D's features, which change as it learns, are what must agree.
 
 Departures. D reads no pixel beyond its image (no padding), so that the border of a crop is no clue. Its layers are
-divided by their spectral norms (Miyato et al. 2018) in place of batch normalisation, with which it is soon sure of
-everything, and G learns nothing. It learns at twice the rate of G (Heusel et al. 2017); rates fall to zero over the
-second half. Networks are small and steps some hundred: minutes on one core, where theirs take hours on a GPU.
+divided by their spectral norms (Miyato et al. 2018) in place of batch normalisation, with which, and with other rates,
+a first version ended in white pictures. It learns at twice the rate of G (Heusel et al. 2017); rates fall to zero over
+the second half. Networks are small and steps some hundred: minutes on one core, where theirs take hours on a GPU.
 """
 
 import math
