@@ -5,6 +5,8 @@
     lib.match(model, x0, n=4)                            statistics matching
     lib.diffuse(model, x0, n=4)                          diffusion sampling
     lib.interpolate(model, x0, lib.exemplar("grass"))    Eq. 5
+    lib.compose(model, [x0, x1], ["upright", "turned"])  one picture, a texture for each way to look at it
+    lib.inpaint(model, x0, hole)                         a hole filled, given what is around it
     lib.synthesize(x0, "gatys")                          any model of the field; lib.MODELS names them
     lib.explorer(model)                                  the line between two textures, in a notebook
 """
@@ -19,8 +21,10 @@ from lib.images import EXEMPLARS, exemplar, read_image, save_image
 from lib.interpolate import between_steps, interpolate, interpolate_steps
 from lib.model import Model
 from lib.models import MODELS, synthesize, synthesize_steps
+from lib.samplers.compose import compose, compose_steps
 from lib.samplers.denoise import denoise
 from lib.samplers.diffuse import diffuse, diffuse_steps
+from lib.samplers.inpaint import inpaint, inpaint_steps
 from lib.samplers.match import match, match_steps
 from lib.samplers.step import Step
 from lib.training.checkpoint import load
@@ -35,11 +39,15 @@ __all__ = [
     "Step",
     "TextureError",
     "between_steps",
+    "compose",
+    "compose_steps",
     "denoise",
     "diffuse",
     "diffuse_steps",
     "exemplar",
     "explorer",
+    "inpaint",
+    "inpaint_steps",
     "interpolate",
     "interpolate_steps",
     "load",

@@ -85,9 +85,9 @@ class Schedule:
         return torch.cat([lam[:, :-n], lam[:, -n:] + self.correction.at(k, f[:, -n:])], 1)
 
 
-def schedule(model: Model, x0: Tensor, steps: int, feedback: float = FEEDBACK) -> Schedule:
-    """lambda(x0, sigma) at all noise levels, and mu(sigma) if it is to be corrected: x0 [1,3,H,W]."""
-    sigmas = noise_levels(steps)[:-1]
+def schedule(model: Model, x0: Tensor, steps: int, feedback: float = FEEDBACK, factor: float = 1) -> Schedule:
+    """lambda(x0, factor sigma) at all noise levels, and mu if it is to be corrected: x0 [1,3,H,W]."""
+    sigmas = factor * noise_levels(steps)[:-1]
     x, f = tiled(x0), model.statistics
     with torch.no_grad():
         clean = f(x)
@@ -138,26 +138,38 @@ def _walk(
     model: Model, known: Schedule, gaussian: GaussianTexture, noise: Callable[[int], Tensor], steps: int
 ) -> Iterator[tuple[Step, Tensor]]:
     """The records, each with the multipliers [n,d] that were used."""
-    sigmas = noise_levels(steps)
     z = noise(0)
     pixels = z.shape[-2] * z.shape[-1]
-    y = colouring(gaussian, z.shape[-2], z.shape[-1], sigmas[0].item())(z)
-    before: tuple[Tensor, Tensor] | None = None  # the last estimate, and the width of the step from it, in log sigma
-    for k, (sigma, following) in enumerate(pairwise(sigmas)):
+    used: list[Tensor] = []
+
+    def estimate(k: int, sigma: Tensor, y: Tensor) -> Tensor:
         y = y.detach().requires_grad_()
         with torch.enable_grad():
             f = model.statistics(y)
-            lam = known.at(k, f.detach())
-            (eps,) = torch.autograd.grad(pixels * (lam * f).sum(), y)
-        y = y.detach()
-        estimate = y - sigma * eps
-        yield Step(estimate.clamp(0, 1), sigma.item(), k + 1, steps), lam
+            used.append(known.at(k, f.detach()))
+            (eps,) = torch.autograd.grad(pixels * (used[-1] * f).sum(), y)
+        return y.detach() - sigma * eps
+
+    start = colouring(gaussian, z.shape[-2], z.shape[-1], SIGMA_MAX)(z)
+    for record in walk(estimate, start, noise, steps):
+        yield record, used.pop()
+
+
+def walk(
+    estimate: Callable[[int, Tensor, Tensor], Tensor], y: Tensor, noise: Callable[[int], Tensor], steps: int
+) -> Iterator[Step]:
+    """From y [n,3,H,W] at sigma_max down to no noise, whatever the density: `estimate(k, sigma, y)` is its x_hat."""
+    sigmas = noise_levels(steps)
+    before: tuple[Tensor, Tensor] | None = None  # the last estimate, and the width of the step from it, in log sigma
+    for k, (sigma, following) in enumerate(pairwise(sigmas)):
+        x_hat = estimate(k, sigma, y)
+        yield Step(x_hat.clamp(0, 1), sigma.item(), k + 1, steps)
         if following == 0:
             return
-        width, x = (sigma / following).log(), estimate
+        width, x = (sigma / following).log(), x_hat
         if before is not None:
-            x = estimate + (estimate - before[0]) * width / (2 * before[1])
-        before = estimate, width
+            x = x_hat + (x_hat - before[0]) * width / (2 * before[1])
+        before = x_hat, width
         fresh = FRESH * (following**2 * (sigma**2 - following**2)).sqrt() / sigma
         kept = (following**2 - fresh**2).clamp_min(0).sqrt()
         y = x + kept / sigma * (y - x) + fresh * noise(k + 1)

@@ -156,9 +156,9 @@ def colouring(gaussian: GaussianTexture, height: int, width: int, sigma: float =
 
 
 def spectral(
-    gaussian: GaussianTexture, height: int, width: int, sigma: float = 0
+    gaussian: GaussianTexture, height: int, width: int, sigma: float = 0, dtype: torch.dtype = torch.complex64
 ) -> Callable[[float], Callable[[Tensor], Tensor]]:
-    """power -> (z -> (S + sigma^2)^power z), [n,3,H,W] both.
+    """power -> (z -> (S + sigma^2)^power z), [n,3,H,W] both, `dtype` being that of their spectra.
 
     The power is the Hermitian one, so that z moves no detail elsewhere; no eigenvalue of S is taken for less than
     one grey level squared.
@@ -167,7 +167,7 @@ def spectral(
     values = values.clamp_min(1 / 255**2) + sigma**2
 
     def of(power: float) -> Callable[[Tensor], Tensor]:
-        matrices = ((vectors * values[..., None, :] ** power) @ vectors.mH).to(torch.complex64)
+        matrices = ((vectors * values[..., None, :] ** power) @ vectors.mH).to(dtype)
 
         def apply(z: Tensor) -> Tensor:
             Z = torch.einsum("hwij,bjhw->bihw", matrices, torch.fft.rfft2(z))

@@ -153,6 +153,10 @@ class LearnedStatistics(nn.Module):
         """The statistics of the network alone, the last `sum(readouts)` of f: [B,3,H,W] -> [B,n]."""
         return torch.cat([phi.float().mean((2, 3)) for phi in self.densities(y)], 1)
 
+    def maps(self, y: Tensor) -> list[Tensor]:
+        """All maps whose spatial averages are f, in f's order: [B,n,h,w] each, of the resolutions that they have."""
+        return ([] if self.quadratic is None else [self.quadratic.maps(y)]) + self.densities(y)
+
     def densities(self, y: Tensor) -> list[Tensor]:
         """phi_k, the maps whose spatial averages are the network's statistics, finest scale first."""
         if self.waves is None:

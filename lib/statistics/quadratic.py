@@ -84,6 +84,22 @@ class Quadratic(nn.Module):
             cross = cross * (lowpass(rows, octave) * lowpass(columns, octave)) ** 2
         return torch.cat(parts, 1)
 
+    def maps(self, y: Tensor) -> Tensor:
+        """What f averages, u_i(k - tau/2) u_j(k + tau/2) at each pixel k: [B,3,H,W] -> [B,133,H,W]."""
+        u = torch.einsum("ij,bjhw->bihw", self.colours, y - 0.5)
+        rows, columns = frequencies(*y.shape[-2:], u)
+        found = [u]
+        for octave in range(OCTAVES):
+            for i, j in PAIRS:
+                for lag in LAGS[i, j]:
+                    whole = [2**octave * n for n in lag]
+                    half = [n // 2 for n in whole]
+                    ahead = [h - n for h, n in zip(half, whole, strict=True)]
+                    found.append((u[:, i].roll(half, (-2, -1)) * u[:, j].roll(ahead, (-2, -1)))[:, None])
+            blur = lowpass(rows, octave) * lowpass(columns, octave)
+            u = torch.fft.irfft2(torch.fft.rfft2(u) * blur, s=y.shape[-2:])
+        return torch.cat(found, 1)
+
     def predicted_noise(self, lam: Tensor, y: Tensor) -> Tensor:
         """grad_y[N lam.f(y)] written out as a filter (the same numbers as by automatic differentiation).
 

@@ -1,0 +1,187 @@
+"""A hole in a texture filled by sampling given its surroundings: no training, the model as it is.
+
+The density is that of the texture, p(x) = exp[-N lam.f(x)] / Z, given the pixels outside the hole. What the texture is
+is measured on a piece of the photograph without the hole; what is drawn, on a torus around the hole whose outermost
+pixels are unknown too, so that no edge of the photograph meets the opposite one.
+
+Both ways start from the Gaussian texture given its surroundings, which is exact (`lib.samplers.krige`; Galerne &
+Leclaire 2017).
+
+- "match": statistics under windows (`lib.statistics.local`) are brought to those of the texture, over the unknown
+  pixels alone. The windows are the hole with what filters see across its border, a band along the border, and
+  everything: the first says what is in the hole, the second that nothing is to be seen of its outline.
+- "diffuse": at each noise level the estimate of the known pixels is replaced by what they are (Song et al. 2021;
+  Lugmayr et al. 2022), and lambda corrected by what the statistics in the hole lack.
+"""
+
+from collections.abc import Callable, Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lib.errors import TextureError
+from lib.images import check_image
+from lib.model import Model
+from lib.samplers.compose import WAYS
+from lib.samplers.descend import descend
+from lib.samplers.diffuse import SIGMA_MAX, schedule, walk
+from lib.samplers.krige import krige
+from lib.samplers.match import POWER, Targets, gaussian_of, spectral
+from lib.samplers.step import Step, checked_count, last, white_noise
+from lib.statistics.local import area, local
+
+REACH = 32  # pixels around the hole that are looked at
+MARGIN = 16  # unknown pixels around these
+BORDER = 8  # pixels on either side of the outline that a filter joins
+SMALLEST = 32  # pixels a side of the piece that says what the texture is
+
+Noise = Callable[[int], Tensor]  # k -> the k-th draw of white noise [n,3,H,W]
+
+
+def inpaint_steps(
+    model: Model,
+    x: Tensor,
+    hole: Tensor,
+    n: int = 1,
+    seed: int = 0,
+    by: str = "match",
+    steps: int | None = None,
+    x0: Tensor | None = None,
+) -> Iterator[Step]:
+    """`inpaint`, one record a step; arguments as there."""
+    x, hole = check_image(x, "x"), checked_hole(hole, x)
+    if by not in WAYS:
+        raise TextureError(f"no way {by!r} to draw; known are {', '.join(WAYS)}")
+    default, least = WAYS[by]
+    steps = default if steps is None else steps
+    checked_count("n", n), checked_count("seed", seed, 0), checked_count("steps", steps, least)
+    x0 = surroundings(x, hole) if x0 is None else check_image(x0, "x0")
+
+    (top, bottom), (left, right) = (reach(hole.any(axis)) for axis in (1, 0))
+    height, width = bottom - top, right - left
+    h, w = (side + 2 * MARGIN + -side % 16 for side in (height, width))
+    pad = (MARGIN, w - width - MARGIN, MARGIN, h - height - MARGIN)
+    inside = F.pad(hole[top:bottom, left:right], pad)
+    free = F.pad(hole[top:bottom, left:right], pad, value=True)
+    known = F.pad(x[..., top:bottom, left:right], pad)
+
+    def noise(k: int) -> Tensor:
+        return white_noise(n, h, w, seed, k)
+
+    draw = match_hole if by == "match" else diffuse_hole
+    for record in draw(model, x0, known, free, inside, noise, steps):
+        image = x.expand(n, -1, -1, -1).clone()
+        image[..., top:bottom, left:right] = record.image[..., MARGIN : MARGIN + height, MARGIN : MARGIN + width]
+        yield Step(torch.where(hole, image, x), record.loss, record.step, record.steps)
+
+
+def match_hole(
+    model: Model, x0: Tensor, known: Tensor, free: Tensor, inside: Tensor, noise: Noise, steps: int
+) -> Iterator[Step]:
+    """Match the windows' statistics to those of x0 [1,3,H',W'], over the pixels that are free [H,W] in `known`."""
+    targets, windows = Targets.of(model, x0), around_hole(inside)
+    smaller = (x0.shape[-2] * x0.shape[-1] / area(windows)).sqrt()[:, None]  # a smaller piece varies more
+    of = spectral(targets.gaussian, *free.shape)
+    mean, size = targets.gaussian.mean.float()[:, :, None, None], targets.gaussian.variance ** (0.5 - POWER)
+    starts = of(-POWER)(krige(targets.gaussian, known, free, noise(0)) - mean) / size
+    filtered = of(POWER)
+
+    def loss(x: Tensor) -> Tensor:
+        off = (local(model.statistics, x, windows) - targets.mu) / (targets.spread * smaller)
+        return off.square().mean((1, 2))
+
+    return descend(loss, starts, steps, lambda w: torch.where(free, mean + size * filtered(w), known))
+
+
+def diffuse_hole(
+    model: Model, x0: Tensor, known: Tensor, free: Tensor, inside: Tensor, noise: Noise, steps: int
+) -> Iterator[Step]:
+    """Sample the texture of x0 [1,3,H',W'], the pixels that are not free [H,W] being known under noise too."""
+    lams = schedule(model, x0, steps)
+    windows = torch.stack([torch.ones(free.shape), around_hole(inside)[0]])
+
+    def estimate(k: int, sigma: Tensor, y: Tensor) -> Tensor:
+        y = y.detach().requires_grad_()
+        with torch.enable_grad():
+            f = local(model.statistics, y, windows)
+            (eps,) = torch.autograd.grad(free.numel() * (lams.at(k, f[:, 1].detach()) * f[:, 0]).sum(), y)
+        return torch.where(free, y.detach() - sigma * eps, known)
+
+    start = krige(gaussian_of(x0), known, free, noise(steps)) + SIGMA_MAX * noise(0)
+    return walk(estimate, start, noise, steps)
+
+
+def around_hole(inside: Tensor) -> Tensor:
+    """Windows [3,H,W]: the hole [H,W] and what filters see across its border, a band along it, everything."""
+    wide, narrow = grown(inside, BORDER), ~grown(~inside, BORDER)
+    return torch.stack([wide, wide & ~narrow, torch.ones_like(inside)]).float()
+
+
+def grown(region: Tensor, pixels: int) -> Tensor:
+    """A region [H,W] (bool) and what lies within so many pixels of it."""
+    return F.max_pool2d(region[None].float(), 2 * pixels + 1, 1, pixels)[0] > 0
+
+
+def reach(line: Tensor) -> tuple[int, int]:
+    """From where to where a line [L] (bool) is true, and REACH pixels more as far as there are any."""
+    places = line.nonzero()
+    return max(0, int(places.min()) - REACH), min(len(line), int(places.max()) + 1 + REACH)
+
+
+def surroundings(x: Tensor, hole: Tensor) -> Tensor:
+    """The largest rectangle of x [1,3,H,W] without a pixel of the hole [H,W], at least 32 a side.
+
+    Raises TextureError if there is none.
+    """
+    best, box = 0, (0, 0, 0, 0)
+    depth = [0] * hole.shape[1]  # pixels without a hole above and at this row, by column
+    for row, line in enumerate(hole.tolist()):
+        depth = [0 if gone else d + 1 for d, gone in zip(depth, line, strict=True)]
+        open_: list[tuple[int, int]] = []  # columns where a rectangle of such a height begins, heights rising
+        for column, d in enumerate([*depth, 0]):
+            begin = column
+            while open_ and open_[-1][1] >= d:
+                begin, tall = open_.pop()
+                across = column - begin
+                if min(tall, across) >= SMALLEST and tall * across > best:
+                    best, box = tall * across, (row + 1 - tall, row + 1, begin, column)
+            open_.append((begin, d))
+    if not best:
+        raise TextureError(f"no {SMALLEST}x{SMALLEST} pixels of x are without the hole; give x0, more of the texture")
+    top, bottom, left, right = box
+    return x[..., top:bottom, left:right]
+
+
+def checked_hole(hole: Tensor, x: Tensor) -> Tensor:
+    """The hole as [H,W], true where x [1,3,H,W] is to be filled, or an error that says what is wrong with it."""
+    shape = list(hole.shape) if isinstance(hole, Tensor) else type(hole).__name__
+    if not isinstance(hole, Tensor) or hole.shape != x.shape[-2:]:
+        raise TextureError(f"hole is {shape}; it is a tensor {list(x.shape[-2:])}, true where x is to be filled")
+    if hole.is_floating_point() and not torch.isfinite(hole).all():
+        raise TextureError("hole has values that are not finite; it is true (or above 1/2) where x is to be filled")
+    hole = hole > 0.5
+    if not hole.any() or hole.all():
+        raise TextureError(f"hole is {'empty' if not hole.any() else 'all of x'}; mark some of the pixels of x")
+    return hole
+
+
+def inpaint(
+    model: Model,
+    x: Tensor,
+    hole: Tensor,
+    n: int = 1,
+    seed: int = 0,
+    by: str = "match",
+    steps: int | None = None,
+    x0: Tensor | None = None,
+) -> Tensor:
+    """x [3,H,W] in [0,1] with its hole [H,W] (true there) filled in n ways: [n,3,H,W]; the rest is left as it is.
+
+    `by` "match" or "diffuse", in `steps` iterations or noise levels. x0 [3,H',W'] says what the texture is; unless
+    given, the largest rectangle of x without the hole. Filling i depends on (seed, i) alone.
+
+    Raises TextureError for an x that is no image, a hole that is none, empty or everything, or leaves no 32x32 pixels
+    to learn the texture from, or a number out of range.
+    """
+    return last(inpaint_steps(model, x, hole, n, seed, by, steps, x0))
