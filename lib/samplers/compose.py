@@ -22,9 +22,10 @@ lambda_k is corrected on the way by what the statistics of view or mask k lack; 
 the expectations of neither, so this draws towards both. `feedback=0` takes lambda_phi at its word.
 
 Drawn by matching. The uniform density on the images that have the statistics mu_A, times that on those that have mu_B,
-is the uniform density on those that have both, so mismatches add, and weights only say whose counts more. Under masks it is the statistics under windows v_j
-that are matched, to mu_j = sum_k <v_j, m_k> mu_k / <v_j>, the windows being masks times hats of about `PITCH` pixels:
-without the hats, a picture half A and half B would do for one that is everywhere between.
+is the uniform density on those that have both, so mismatches add, and weights only say whose counts for more. Under
+masks it is the statistics under windows v_j that are matched, to mu_j = sum_k <v_j, m_k> mu_k / <v_j>, the windows
+being masks times hats of about `PITCH` pixels: without the hats, a picture half A and half B would do for one that is
+everywhere between.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -77,7 +78,7 @@ class Composition:
         """The statistics of each view, or under each mask: [B,3,H,W] -> [B,K,d]."""
         if self.masks is not None:
             return local(self.model.statistics, y, self.masks)
-        seen = {view: self.model.statistics(view(y)) for view in set(self.views)}
+        seen = {view: self.model.statistics(view(y)) for view in dict.fromkeys(self.views)}
         return torch.stack([seen[view] for view in self.views], 1)
 
     def everywhere(self, of: Sequence[Callable[[Tensor], Tensor]], z: Tensor, linear: bool = False) -> Tensor:
