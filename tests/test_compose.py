@@ -9,13 +9,14 @@ from torch import Tensor
 import lib
 from lib.energy import predicted_noise
 from lib.samplers.compose import Composition, checked_masks, ramp
-from lib.samplers.diffuse import SIGMA_MAX, schedule
-from lib.samplers.match import Targets, mismatch
+from lib.samplers.diffuse import SIGMA_MAX, schedule, walk
+from lib.samplers.match import Targets, gaussian_of, mismatch
 from lib.samplers.step import last, white_noise
 from lib.statistics.local import local
 from lib.views import VIEWS, View
 
 A, B = (lib.exemplar(name)[:, :64, :64] for name in ("grass", "pebble"))
+EYE = torch.eye(3, dtype=torch.float64)
 WAYS = pytest.mark.parametrize("by", ["match", "diffuse"])
 
 
@@ -51,6 +52,33 @@ def test_a_density_times_itself_is_colder(model: lib.Model) -> None:
     pair = last(lib.compose_steps(model, [pale, pale], weights=[1, 1], n=1, by="diffuse", steps=4, feedback=0))
     same = last(lib.compose_steps(model, [pale], weights=[2.0], n=1, by="diffuse", steps=4, feedback=0))
     assert torch.allclose(pair, same, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("other", "weight", "least", "most"),
+    [(A, 0.5, 0.9, 1.1), (A, 1.0, 0.9, 1.1), (B, 0.5, 1.2, 2.5), (B, 1.0, 1.2, 2.5)],
+)
+def test_what_averaged_estimates_draw_of_gaussians(other: Tensor, weight: float, least: float, most: float) -> None:
+    """Of p_A p_A what it should; of p_A p_B, whose precision is the sum of theirs, with more variance (Du et al.)."""
+    pair, factor = [gaussian_of(x[None]) for x in (A, other)], (2 * weight) ** 0.5
+
+    def estimate(k: int, sigma: Tensor, y: Tensor) -> Tensor:
+        eps = sum(weight * g.predicted_noise(y, factor * sigma) for g in pair) / factor
+        found.append(y - sigma * eps)
+        return found[-1]
+
+    found: list[Tensor] = []
+    precision = sum(weight * torch.linalg.inv(g.spectrum(32, 32)[0] + (factor * SIGMA_MAX) ** 2 * EYE) for g in pair)
+    values, vectors = torch.linalg.eigh(precision)
+    root = ((vectors * values[..., None, :].rsqrt()) @ vectors.mH).to(torch.complex64)
+    z = torch.fft.rfft2(white_noise(24, 32, 32, 0))
+    y = torch.fft.irfft2(torch.einsum("hwij,bjhw->bihw", root, z), s=(32, 32))
+    mean = sum(g.mean for g in pair)[:, :, None, None].float() / 2
+    list(walk(estimate, mean + y, lambda k: white_noise(24, 32, 32, 0, k), 30))
+
+    precision = sum(weight * torch.linalg.inv(g.spectrum(32, 32)[0] + 1e-4 * EYE) for g in pair)
+    values = torch.fft.irfft2(torch.linalg.inv(precision).diagonal(dim1=2, dim2=3).mean(-1), s=(32, 32))
+    assert least < (found[-1].var(0).mean() / values[0, 0]).item() < most
 
 
 def test_noise_estimates_are_averaged_in_the_pictures_frame(model: lib.Model) -> None:

@@ -17,9 +17,11 @@ with a texture k each for lambda_k, a weight w_k, a view V_k (`lib.views`), a ma
 Drawn by diffusion. Level sigma uses prod_k p_k(y; W^(1/2) sigma)^(w_k), whose noise part is sigma^2 whatever W is:
 eps_hat = W^(-1/2) sum_k w_k eps_k(V_k y; W^(1/2) sigma), so that with weights 1/K it is the average. These densities
 lead from noise to the one wanted, which is exact at sigma = 0, but between the two they are not that one under noise
-(Du et al. 2023), and the sampler takes them for it; for a lambda that varies slowly they nearly are. As in `diffuse`
-lambda_k is corrected on the way by what the statistics of view or mask k lack; the geometric mean of two densities has
-the expectations of neither, so this draws towards both. `feedback=0` takes lambda_phi at its word.
+(Du et al. 2023), and the sampler takes them for it. Of one texture with itself it is exact; between two Gaussian ones
+the variance comes out up to twice too large (tests); for a lambda that varies slowly it is nearly right. If W = 1,
+lambda_k is corrected on the way, as in `diffuse`, by what the statistics of view or mask k lack: the geometric mean of
+two densities has the expectations of neither, so this draws towards both. `feedback=0` takes lambda_phi at its word,
+as a product with another W does.
 
 Drawn by matching. The uniform density on the images that have the statistics mu_A, times that on those that have mu_B,
 is the uniform density on those that have both, so mismatches add, and weights only say whose counts for more. Under
@@ -37,10 +39,10 @@ from torch import Tensor
 from lib.errors import TextureError
 from lib.images import check_image
 from lib.model import Model
-from lib.samplers.descend import descend
+from lib.samplers.descend import descend_from
 from lib.samplers.diffuse import FEEDBACK, SIGMA_MAX, schedule, walk
 from lib.samplers.diffuse import STEPS as LEVELS
-from lib.samplers.match import POWER, Targets, colouring, gaussian_of, spectral
+from lib.samplers.match import POWER, Targets, gaussian_of, spectral
 from lib.samplers.match import STEPS as ITERATIONS
 from lib.samplers.step import Step, checked_count, checked_size, last, white_noise
 from lib.statistics.gaussian import GaussianTexture
@@ -81,22 +83,32 @@ class Composition:
         seen = {view: self.model.statistics(view(y)) for view in dict.fromkeys(self.views)}
         return torch.stack([seen[view] for view in self.views], 1)
 
-    def everywhere(self, of: Sequence[Callable[[Tensor], Tensor]], z: Tensor, linear: bool = False) -> Tensor:
-        """Each texture's own map of z [n,3,H,W], under its view, put together by masks or weights.
-
-        `linear` for what is no picture but a change of one.
-        """
+    def everywhere(self, of: Sequence[Callable[[Tensor], Tensor]], z: Tensor) -> Tensor:
+        """Each texture's own linear map of z [n,3,H,W], under its view, put together by masks or weights."""
         whole = torch.zeros_like(z)
         for k, (view, apply) in enumerate(zip(self.views, of, strict=True)):
-            share = self.weights[k] / self.total if self.masks is None else self.masks[k]
-            image = apply(view.see(z))
-            whole = whole + share * (view.back(image) if linear else view.picture(image))
+            whole = whole + self.share(k) * view.back(apply(view.see(z)))
         return whole
+
+    def share(self, k: int) -> Tensor | float:
+        """Of texture k in the picture: its mask, or its weight of all."""
+        return self.weights[k] / sum(self.weights) if self.masks is None else self.masks[k]
+
+    def start(self, z: Tensor, sigma: float = 0, cold: float = 1) -> Tensor:
+        """A Gaussian texture under noise, of each texture's spectrum in its view or place; exact where they agree."""
+        gaussians = [gaussian_of(x0) for x0 in self.textures]
+        roots, mean = [], torch.zeros_like(z)
+        for k, (gaussian, view) in enumerate(zip(gaussians, self.views, strict=True)):
+            seen = view.see(z)
+            roots.append(spectral(gaussian, *seen.shape[-2:], cold**0.5 * sigma)(0.5))
+            mean = mean + self.share(k) * view.picture(gaussian.mean.float()[:, :, None, None].expand_as(seen))
+        return mean + self.everywhere(roots, z) / cold**0.5
 
     def diffuse(self, noise: Callable[[int], Tensor], steps: int, feedback: float = FEEDBACK) -> Iterator[Step]:
         """One record a noise level; `noise(k)` [n,3,H,W] is the k-th draw of white noise."""
         factor = self.total**0.5
-        known = [schedule(self.model, x0, steps, feedback, factor) for x0 in self.textures]
+        corrected = feedback if abs(self.total - 1) < 1e-6 else 0
+        known = [schedule(self.model, x0, steps, corrected, factor) for x0 in self.textures]
         pixels = self.size[0] * self.size[1]
         shares = [float(m.mean()) for m in self.masks] if self.masks is not None else self.weights
 
@@ -110,45 +122,25 @@ class Composition:
                 (eps,) = torch.autograd.grad(pixels * (lam * f).sum(), y)
             return y.detach() - sigma * eps / factor
 
-        return walk(estimate, self.start(noise(0), SIGMA_MAX), noise, steps)
-
-    def start(self, z: Tensor, sigma: float) -> Tensor:
-        """A Gaussian texture under noise, of each texture's spectrum in its view or place; exact where they agree."""
-        factor = self.total**0.5
-        gaussians = [gaussian_of(x0) for x0 in self.textures]
-
-        def cold(gaussian: GaussianTexture, z: Tensor) -> Callable[[Tensor], Tensor]:
-            coloured = colouring(gaussian, z.shape[-2], z.shape[-1], factor * sigma)
-            mean = gaussian.mean.float()[:, :, None, None]
-            return lambda z: mean + (coloured(z) - mean) / factor
-
-        return self.everywhere([cold(g, v.see(z)) for g, v in zip(gaussians, self.views, strict=True)], z)
+        return walk(estimate, self.start(noise(0), SIGMA_MAX, self.total), noise, steps)
 
     def match(self, z: Tensor, steps: int) -> Iterator[Step]:
         """One record an iteration, from white noise z [n,3,H,W]."""
         targets = [Targets.of(self.model, x0) for x0 in self.textures]
-        sizes = [t.gaussian.variance ** (0.5 - POWER) for t in targets]
-        powers = [spectral(t.gaussian, *v.see(z).shape[-2:]) for t, v in zip(targets, self.views, strict=True)]
+        moves = [self.move(t.gaussian, view.see(z)) for t, view in zip(targets, self.views, strict=True)]
+        return descend_from(self.mismatch(targets), self.start(z), steps, lambda w: self.everywhere(moves, w))
 
-        def back(of: Callable[[float], Callable[[Tensor], Tensor]], size: float) -> Callable[[Tensor], Tensor]:
-            return lambda z: of(0.5 - POWER)(z) / size
-
-        def forth(
-            of: Callable[[float], Callable[[Tensor], Tensor]], size: float, mean: Tensor
-        ) -> Callable[[Tensor], Tensor]:
-            filtered = of(POWER)
-            return lambda w: mean.float()[:, :, None, None] + size * filtered(w)
-
-        backs = [back(of, size) for of, size in zip(powers, sizes, strict=True)]
-        forths = [forth(of, s, t.gaussian.mean) for of, s, t in zip(powers, sizes, targets, strict=True)]
-        starts = torch.cat([self.everywhere(backs, each[None], linear=True) for each in z])
-        return descend(self.mismatch(targets), starts, steps, lambda w: self.everywhere(forths, w))
+    @staticmethod
+    def move(gaussian: GaussianTexture, seen: Tensor) -> Callable[[Tensor], Tensor]:
+        """The search's variable, in which a step is worth the same at all frequencies (see `lib.samplers.match`)."""
+        filtered, size = spectral(gaussian, *seen.shape[-2:])(POWER), gaussian.variance ** (0.5 - POWER)
+        return lambda w: size * filtered(w)
 
     def mismatch(self, targets: Sequence[Targets]) -> Callable[[Tensor], Tensor]:
         """x [1,3,H,W] -> [1], the mean of squared mismatches in spreads, by weight or by area."""
         mu, spread = (torch.stack([getattr(t, name)[0] for t in targets]) for name in ("mu", "spread"))
         if self.masks is None:
-            shares = torch.tensor(self.weights) / self.total
+            shares = torch.tensor(self.weights) / sum(self.weights)
             return lambda x: (((self.readings(x) - mu) / spread).square().mean(2) * shares).sum(1)
         windows, mixed = self.windows()
         room = torch.tensor([float(x0.shape[-2] * x0.shape[-1]) for x0 in self.textures])

@@ -44,3 +44,16 @@ def descend(
     for step, found in enumerate(zip(*searches, strict=True), 1):
         images = torch.cat([image(w.view(1, *starts.shape[1:])).clamp(0, 1) for w, _ in found])
         yield Step(images, torch.cat([value for _, value in found]).mean().item(), step, steps)
+
+
+def descend_from(
+    loss: Callable[[Tensor], Tensor], starts: Tensor, steps: int, move: Callable[[Tensor], Tensor]
+) -> Iterator[Step]:
+    """`descend` from images [n,3,H,W], the search's variable being what they are changed by: x = start + move(w)."""
+
+    def search(start: Tensor) -> Iterator[Step]:
+        return descend(loss, torch.zeros_like(start), steps, lambda w: start + move(w))
+
+    for records in zip(*[search(start[None]) for start in starts], strict=True):
+        value = sum(record.loss for record in records) / len(records)
+        yield Step(torch.cat([record.image for record in records]), value, records[0].step, steps)

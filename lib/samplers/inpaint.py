@@ -24,7 +24,7 @@ from lib.errors import TextureError
 from lib.images import check_image
 from lib.model import Model
 from lib.samplers.compose import WAYS
-from lib.samplers.descend import descend
+from lib.samplers.descend import descend_from
 from lib.samplers.diffuse import SIGMA_MAX, schedule, walk
 from lib.samplers.krige import krige
 from lib.samplers.match import POWER, Targets, gaussian_of, spectral
@@ -33,6 +33,7 @@ from lib.statistics.local import area, local
 
 REACH = 32  # pixels around the hole that are looked at
 MARGIN = 16  # unknown pixels around these
+RIM = 4  # pixels inside the hole in which what is known says much
 BORDER = 8  # pixels on either side of the outline that a filter joins
 SMALLEST = 32  # pixels a side of the piece that says what the texture is
 
@@ -82,16 +83,15 @@ def match_hole(
     """Match the windows' statistics to those of x0 [1,3,H',W'], over the pixels that are free [H,W] in `known`."""
     targets, windows = Targets.of(model, x0), around_hole(inside)
     smaller = (x0.shape[-2] * x0.shape[-1] / area(windows)).sqrt()[:, None]  # a smaller piece varies more
-    of = spectral(targets.gaussian, *free.shape)
-    mean, size = targets.gaussian.mean.float()[:, :, None, None], targets.gaussian.variance ** (0.5 - POWER)
-    starts = of(-POWER)(krige(targets.gaussian, known, free, noise(0)) - mean) / size
-    filtered = of(POWER)
+    filtered, size = spectral(targets.gaussian, *free.shape)(POWER), targets.gaussian.variance ** (0.5 - POWER)
+    loose = looseness(free)
 
     def loss(x: Tensor) -> Tensor:
         off = (local(model.statistics, x, windows) - targets.mu) / (targets.spread * smaller)
         return off.square().mean((1, 2))
 
-    return descend(loss, starts, steps, lambda w: torch.where(free, mean + size * filtered(w), known))
+    start = krige(targets.gaussian, known, free, noise(0))
+    return descend_from(loss, start, steps, lambda w: loose * size * filtered(w))
 
 
 def diffuse_hole(
@@ -113,9 +113,15 @@ def diffuse_hole(
 
 
 def around_hole(inside: Tensor) -> Tensor:
-    """Windows [3,H,W]: the hole [H,W] and what filters see across its border, a band along it, everything."""
+    """Windows [2,H,W]: the hole [H,W] and what filters see across its border; a band along it."""
     wide, narrow = grown(inside, BORDER), ~grown(~inside, BORDER)
-    return torch.stack([wide, wide & ~narrow, torch.ones_like(inside)]).float()
+    return torch.stack([wide, wide & ~narrow]).float()
+
+
+def looseness(free: Tensor) -> Tensor:
+    """How far each pixel may leave its Gaussian start: 0 where known, rising to 1 `RIM` pixels from there. [H,W]"""
+    rings = [~grown(~free, pixels) for pixels in range(RIM)]
+    return torch.stack(rings).float().mean(0)
 
 
 def grown(region: Tensor, pixels: int) -> Tensor:
