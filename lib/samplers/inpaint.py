@@ -4,17 +4,13 @@ The density is that of the texture, p(x) = exp[-N lam.f(x)] / Z, given the pixel
 is measured on a piece of the photograph without the hole; what is drawn, on a torus around the hole whose outermost
 pixels are unknown too, so that no edge of the photograph meets the opposite one.
 
-Both ways start from the Gaussian texture given its surroundings, which is exact (`lib.samplers.krige`; Galerne &
-Leclaire 2017).
-
-- "match": statistics under windows (`lib.statistics.local`) are brought to those of the texture, over the unknown
-  pixels alone. The windows are the hole with what filters see across its border, a band along the border, and
-  everything: the first says what is in the hole, the second that nothing is to be seen of its outline.
-- "diffuse": at each noise level the estimate of the known pixels is replaced by what they are (Song et al. 2021;
-  Lugmayr et al. 2022), and lambda corrected by what the statistics in the hole lack.
+The search starts from the Gaussian texture given its surroundings, which is exact (`lib.samplers.krige`; Galerne &
+Leclaire 2017), and brings statistics under windows (`lib.statistics.local`) to those of the texture: one window is the
+hole with what filters see across its outline, one a band along it. Next to a known pixel the Gaussian is nearly
+certain and its continuity better than any average says; so within `RIM` pixels of the outline the search moves less.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
@@ -23,21 +19,17 @@ from torch import Tensor
 from lib.errors import TextureError
 from lib.images import check_image
 from lib.model import Model
-from lib.samplers.compose import WAYS
 from lib.samplers.descend import descend_from
-from lib.samplers.diffuse import SIGMA_MAX, schedule, walk
 from lib.samplers.krige import krige
-from lib.samplers.match import POWER, Targets, gaussian_of, spectral
+from lib.samplers.match import POWER, STEPS, Targets, spectral
 from lib.samplers.step import Step, checked_count, last, white_noise
 from lib.statistics.local import area, local
 
 REACH = 32  # pixels around the hole that are looked at
 MARGIN = 16  # unknown pixels around these
-RIM = 4  # pixels inside the hole in which what is known says much
+RIM = 6  # pixels inside the hole in which what is known says much
 BORDER = 8  # pixels on either side of the outline that a filter joins
 SMALLEST = 32  # pixels a side of the piece that says what the texture is
-
-Noise = Callable[[int], Tensor]  # k -> the k-th draw of white noise [n,3,H,W]
 
 
 def inpaint_steps(
@@ -46,17 +38,12 @@ def inpaint_steps(
     hole: Tensor,
     n: int = 1,
     seed: int = 0,
-    by: str = "match",
-    steps: int | None = None,
+    steps: int = STEPS,
     x0: Tensor | None = None,
 ) -> Iterator[Step]:
     """`inpaint`, one record a step; arguments as there."""
     x, hole = check_image(x, "x"), checked_hole(hole, x)
-    if by not in WAYS:
-        raise TextureError(f"no way {by!r} to draw; known are {', '.join(WAYS)}")
-    default, least = WAYS[by]
-    steps = default if steps is None else steps
-    checked_count("n", n), checked_count("seed", seed, 0), checked_count("steps", steps, least)
+    checked_count("n", n), checked_count("seed", seed, 0), checked_count("steps", steps)
     x0 = surroundings(x, hole) if x0 is None else check_image(x0, "x0")
 
     (top, bottom), (left, right) = (reach(hole.any(axis)) for axis in (1, 0))
@@ -67,21 +54,20 @@ def inpaint_steps(
     free = F.pad(hole[top:bottom, left:right], pad, value=True)
     known = F.pad(x[..., top:bottom, left:right], pad)
 
-    def noise(k: int) -> Tensor:
-        return white_noise(n, h, w, seed, k)
-
-    draw = match_hole if by == "match" else diffuse_hole
-    for record in draw(model, x0, known, free, inside, noise, steps):
+    for record in fill(model, x0, known, free, around_hole(inside), white_noise(n, h, w, seed), steps):
         image = x.expand(n, -1, -1, -1).clone()
         image[..., top:bottom, left:right] = record.image[..., MARGIN : MARGIN + height, MARGIN : MARGIN + width]
         yield Step(torch.where(hole, image, x), record.loss, record.step, record.steps)
 
 
-def match_hole(
-    model: Model, x0: Tensor, known: Tensor, free: Tensor, inside: Tensor, noise: Noise, steps: int
+def fill(
+    model: Model, x0: Tensor, known: Tensor, free: Tensor, windows: Tensor, z: Tensor, steps: int
 ) -> Iterator[Step]:
-    """Match the windows' statistics to those of x0 [1,3,H',W'], over the pixels that are free [H,W] in `known`."""
-    targets, windows = Targets.of(model, x0), around_hole(inside)
+    """Match statistics under windows [J,H,W] to those of x0 [1,3,H',W'] over the pixels of `known` that are free [H,W].
+
+    From white noise z [n,3,H,W].
+    """
+    targets = Targets.of(model, x0)
     smaller = (x0.shape[-2] * x0.shape[-1] / area(windows)).sqrt()[:, None]  # a smaller piece varies more
     filtered, size = spectral(targets.gaussian, *free.shape)(POWER), targets.gaussian.variance ** (0.5 - POWER)
     loose = looseness(free)
@@ -90,26 +76,8 @@ def match_hole(
         off = (local(model.statistics, x, windows) - targets.mu) / (targets.spread * smaller)
         return off.square().mean((1, 2))
 
-    start = krige(targets.gaussian, known, free, noise(0))
+    start = krige(targets.gaussian, known, free, z)
     return descend_from(loss, start, steps, lambda w: loose * size * filtered(w))
-
-
-def diffuse_hole(
-    model: Model, x0: Tensor, known: Tensor, free: Tensor, inside: Tensor, noise: Noise, steps: int
-) -> Iterator[Step]:
-    """Sample the texture of x0 [1,3,H',W'], the pixels that are not free [H,W] being known under noise too."""
-    lams = schedule(model, x0, steps)
-    windows = torch.stack([torch.ones(free.shape), around_hole(inside)[0]])
-
-    def estimate(k: int, sigma: Tensor, y: Tensor) -> Tensor:
-        y = y.detach().requires_grad_()
-        with torch.enable_grad():
-            f = local(model.statistics, y, windows)
-            (eps,) = torch.autograd.grad(free.numel() * (lams.at(k, f[:, 1].detach()) * f[:, 0]).sum(), y)
-        return torch.where(free, y.detach() - sigma * eps, known)
-
-    start = krige(gaussian_of(x0), known, free, noise(steps)) + SIGMA_MAX * noise(0)
-    return walk(estimate, start, noise, steps)
 
 
 def around_hole(inside: Tensor) -> Tensor:
@@ -178,16 +146,15 @@ def inpaint(
     hole: Tensor,
     n: int = 1,
     seed: int = 0,
-    by: str = "match",
-    steps: int | None = None,
+    steps: int = STEPS,
     x0: Tensor | None = None,
 ) -> Tensor:
     """x [3,H,W] in [0,1] with its hole [H,W] (true there) filled in n ways: [n,3,H,W]; the rest is left as it is.
 
-    `by` "match" or "diffuse", in `steps` iterations or noise levels. x0 [3,H',W'] says what the texture is; unless
-    given, the largest rectangle of x without the hole. Filling i depends on (seed, i) alone.
+    x0 [3,H',W'] says what the texture is; unless given, the largest rectangle of x without the hole does. Filling i
+    depends on (seed, i) alone. At most `steps` iterations.
 
     Raises TextureError for an x that is no image, a hole that is none, empty or everything, or leaves no 32x32 pixels
     to learn the texture from, or a number out of range.
     """
-    return last(inpaint_steps(model, x, hole, n, seed, by, steps, x0))
+    return last(inpaint_steps(model, x, hole, n, seed, steps, x0))
