@@ -10,13 +10,14 @@ changes of sign (brightness inverted, about grey 1/2). A blur, a change of size,
 are not: they colour the noise. `departure` measures it for any linear view.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from lib.errors import TextureError
+from lib.images import check_image
 from lib.samplers.step import white_noise
 
 PROBES = 8
@@ -101,6 +102,29 @@ VIEWS = {
     "shuffled": jigsaw(1),
     "disc": disc(1),
 }
+
+
+def same_colours(textures: Sequence[Tensor]) -> list[Tensor]:
+    """Textures [3,H,W] brought to one mean and covariance of colours, the averages of theirs, and clipped to [0,1].
+
+    Where pixels only change places they keep their colours: textures that are to share a picture must share these.
+    The map is the linear one that moves a Gaussian's pixels least (Pitie & Kokaram 2007).
+    """
+    pixels = [check_image(x, f"texture {k + 1}")[0].double().flatten(1) for k, x in enumerate(textures)]
+    means = [u.mean(1, keepdim=True) for u in pixels]
+    covariances = [torch.cov(u, correction=0) + torch.eye(3) / 255**2 for u in pixels]
+    mean, covariance = torch.stack(means).mean(0), torch.stack(covariances).mean(0)
+    found = []
+    for x, u, m, c in zip(textures, pixels, means, covariances, strict=True):
+        root, back = _power(c, 0.5), _power(c, -0.5)
+        move = back @ _power(root @ covariance @ root, 0.5) @ back
+        found.append((mean + move @ (u - m)).view(x.shape[-3:]).float().clamp(0, 1))
+    return found
+
+
+def _power(c: Tensor, power: float) -> Tensor:
+    values, vectors = torch.linalg.eigh(c)
+    return vectors * values**power @ vectors.T
 
 
 def departure(view: View, height: int, width: int) -> float:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 import lib
 from lib.samplers.step import white_noise
-from lib.views import VIEWS, View, as_view, departure, disc, jigsaw
+from lib.views import VIEWS, View, as_view, departure, disc, jigsaw, same_colours
 
 each = pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS)
 SIZE = (48, 70)
@@ -93,3 +93,15 @@ def test_what_the_views_do() -> None:
     r = (torch.arange(40) - 19.5)[:, None] ** 2 + (torch.arange(56) - 27.5) ** 2
     assert not apart[r >= 16**2].any()
     assert apart[r < 16**2].float().mean() > 0.99
+
+
+def test_textures_are_brought_to_the_same_colours() -> None:
+    pale = [0.5 + 0.4 * (lib.exemplar(name)[:, :64, :80] - 0.5) for name in ("grass", "pebble", "cloth")]
+    found = same_colours(pale)
+    means, covariances = ([of(x.flatten(1)) for x in found] for of in (lambda u: u.mean(1), torch.cov))
+    for m, c in zip(means, covariances, strict=True):
+        assert torch.allclose(m, torch.stack([x.mean((1, 2)) for x in pale]).mean(0), atol=1e-3)
+        assert torch.allclose(c, torch.stack([torch.cov(x.flatten(1)) for x in pale]).mean(0), atol=2e-4)
+    again = same_colours(found)
+    assert torch.allclose(again[0], found[0], atol=5e-3)  # nothing is left to do
+    assert torch.allclose(same_colours([pale[0]])[0], pale[0], atol=1e-5)
