@@ -22,6 +22,7 @@ from lib.samplers.step import white_noise
 
 PROBES = 8
 TOLERANCE = 1e-4
+ROUNDING = 1 / (12 * 255**2)  # the variance that 256 levels add to a pixel
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def same_colours(textures: Sequence[Tensor]) -> list[Tensor]:
     """
     pixels = [check_image(x, f"texture {k + 1}")[0].double().flatten(1) for k, x in enumerate(textures)]
     means = [u.mean(1, keepdim=True) for u in pixels]
-    covariances = [torch.cov(u, correction=0) + torch.eye(3) / 255**2 for u in pixels]
+    covariances = [torch.cov(u, correction=0) + ROUNDING * torch.eye(3) for u in pixels]
     mean, covariance = torch.stack(means).mean(0), torch.stack(covariances).mean(0)
     found = []
     for x, u, m, c in zip(textures, pixels, means, covariances, strict=True):

@@ -12,8 +12,7 @@ from lib.samplers.compose import Composition, checked_masks, ramp
 from lib.samplers.diffuse import SIGMA_MAX, schedule, walk
 from lib.samplers.match import Targets, gaussian_of, mismatch
 from lib.samplers.step import last, white_noise
-from lib.statistics.local import local
-from lib.views import VIEWS, View
+from lib.views import VIEWS, View, same_colours
 
 A, B = (lib.exemplar(name)[:, :64, :64] for name in ("grass", "pebble"))
 EYE = torch.eye(3, dtype=torch.float64)
@@ -48,6 +47,7 @@ def test_a_density_times_itself_is_colder(model: lib.Model) -> None:
     once, twice = (
         last(lib.compose_steps(model, [pale], weights=[w], n=6, by="diffuse", steps=20, feedback=0)) for w in (1.0, 2.0)
     )
+    once, twice = (x - x.mean((0, 2, 3), keepdim=True) for x in (once, twice))
     assert (twice.var() / once.var()).item() == pytest.approx(0.5, abs=0.06)
     pair = last(lib.compose_steps(model, [pale, pale], weights=[1, 1], n=1, by="diffuse", steps=4, feedback=0))
     same = last(lib.compose_steps(model, [pale], weights=[2.0], n=1, by="diffuse", steps=4, feedback=0))
@@ -114,8 +114,9 @@ def test_a_texture_seen_through_a_view_is_that_texture(model: lib.Model, by: str
 
 
 def test_an_anagram_is_nearer_to_each_texture_in_its_own_view(model: lib.Model) -> None:
-    picture = lib.compose(model, [A, B], ["upright", "shuffled"], steps=25)
-    a, b = (Targets.of(model, x[None]) for x in (A, B))
+    textures = same_colours([A, B])
+    picture = lib.compose(model, textures, ["upright", "shuffled"], steps=25)
+    a, b = (Targets.of(model, x[None]) for x in textures)
     for view, own, other in (("upright", a, b), ("shuffled", b, a)):
         seen = VIEWS[view](picture)
         assert mismatch(model, own, seen).item() < mismatch(model, other, seen).item() / 4, view
@@ -156,20 +157,16 @@ def test_windows_share_out_the_masks(model: lib.Model) -> None:
     assert ((mixed[:, 0] > 0.3) & (mixed[:, 0] < 0.7)).any()
     halves = (masks[:1] > 0.5).float()
     hard = Composition(model, [A[None], B[None]], 96, 192, masks=torch.cat([halves, 1 - halves])).windows()[1]
-    assert ((hard == 0) | (hard == 1)).all()
+    assert torch.minimum(hard, 1 - hard).abs().max() < 1e-5
 
 
 @WAYS
 def test_lambda_as_a_map_turns_from_a_to_b(model: lib.Model, by: str) -> None:
-    """The statistics under windows from left to right: from A's to B's, between them on the way."""
+    """The colours from left to right: from those of A to those of B, between them on the way."""
     picture = lib.compose(model, [A, B], masks=ramp(64, 192), by=by, steps=10 if by == "diffuse" else 15)
     assert picture.shape == (1, 3, 64, 192)
-    with torch.no_grad():
-        mu = torch.stack([model.statistics(x[None])[0] for x in (A, B)])
-        windows = torch.zeros(3, 64, 192)
-        for j, start in enumerate((0, 80, 160)):
-            windows[j, :, start : start + 32] = 1
-        found = local(model.statistics, picture, windows)[0]
+    mu = torch.stack([x.mean((1, 2)) for x in (A, B)])
+    found = torch.stack([picture[0, :, :, start : start + 32].mean((1, 2)) for start in (0, 80, 160)])
     place = ((found - mu[0]) @ (mu[1] - mu[0])) / (mu[1] - mu[0]).square().sum()  # 0 at A, 1 at B
     assert place[0] < 0.3 < place[1] < 0.7 < place[2]
 

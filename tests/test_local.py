@@ -55,7 +55,7 @@ def test_a_window_sees_what_is_under_it() -> None:
     own = torch.stack([local(f, x, left[None, :, :128])[0, 0] for x in (grass, pebble)])
     found = local(f, halves, windows)[0]
     # differs by what filters see beyond the window, far less than the textures do
-    assert ((found - own).norm(dim=1) < 0.05 * (own[0] - own[1]).norm()).all()
+    assert ((found - own).norm(dim=1) < 0.1 * (own[0] - own[1]).norm()).all()
 
 
 def test_sizes_that_do_not_halve(model: lib.Model) -> None:
@@ -71,5 +71,5 @@ def test_the_area_of_a_window() -> None:
     square[:10, :20] = 3
     assert area(square[None]).item() == pytest.approx(200)
     assert area(torch.ones(1, 40, 40)).item() == pytest.approx(1600)
-    assert 200 < area(hats(80, 80, 20))[0].item() < 2 * 400
+    assert area(hats(80, 80, 20))[0].item() == pytest.approx((20 * 3 / 2) ** 2, rel=0.01)
     assert torch.equal(hats(40, 33, 64), torch.ones(1, 40, 33))
