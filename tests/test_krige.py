@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 import lib
-from lib.samplers.krige import krige
+from lib.samplers.krige import corrected, krige, posterior
 from lib.samplers.match import gaussian_of, spectral
 from lib.samplers.step import white_noise
 
@@ -55,3 +55,22 @@ def test_image_i_is_a_function_of_its_own_noise() -> None:
     hole[10:30, 8:40] = True
     x, z = lib.exemplar("pebble")[None, :, :40, :48], white_noise(3, 40, 48, 1)
     assert torch.equal(krige(TEXTURE, x, hole, z)[:1], krige(TEXTURE, x, hole, z[:1]))
+
+
+def test_the_mean_given_noise_and_pixels(covariance: Tensor) -> None:
+    """E[x | y] corrected by what is known is E[x | y, x_k], by linear algebra written out."""
+    sigma, hole = 0.3, torch.zeros(SIDE, SIDE, dtype=torch.bool)
+    hole[2:7, 3:9] = True
+    h = hole.expand(3, -1, -1).flatten()
+    x, y = (0.5 + 0.2 * white_noise(1, SIDE, SIDE, seed) for seed in (0, 1))
+    mean = TEXTURE.mean[:, :, None, None].expand(1, 3, SIDE, SIDE).flatten()
+    precision = torch.linalg.inv(covariance) + torch.eye(len(mean)) / sigma**2
+    denoised = mean + torch.linalg.solve(precision, (y.double().flatten() - mean) / sigma**2)
+    wrong = x.double().flatten()[~h] - denoised[~h]
+    wanted = denoised[h] - torch.linalg.solve(precision[h][:, h], precision[h][:, ~h] @ wrong)
+    maps = posterior(TEXTURE, SIDE, SIDE, sigma)
+    found = corrected(denoised.view(1, 3, SIDE, SIDE), x, hole, *maps)
+    assert torch.allclose(found.flatten()[h], wanted, atol=1e-5)
+    assert torch.equal(found[..., ~hole], x[..., ~hole].double())
+    z = white_noise(1, SIDE, SIDE, 2).double()
+    assert torch.allclose(maps[1](maps[0](z)), z, atol=1e-8)  # one is the other's inverse

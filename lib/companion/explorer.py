@@ -3,17 +3,15 @@
     lib.explorer(model, strips={("pebble", "grass", "mu"): lib.interpolate(...), ...}, size=128)
 
 Moving the slider shows the nearest picture that has been computed, at once; "Sample here" computes one where the
-slider stands. A thread of its own draws it, one record of the line at a time, so that "Stop" is heard between two
-records. Where nothing has been computed yet, the ends of the line show the exemplars themselves. Images of one's own
-are copied beside the saved pictures, so that the settings of a picture name all that it was made of.
+slider stands. Where nothing has been computed yet, the ends of the line show the exemplars themselves. Images of one's
+own are copied beside the saved pictures, so that the settings of a picture name all that it was made of.
 """
 
 import hashlib
 import json
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +19,7 @@ import ipywidgets as widgets
 import torch
 from torch import Tensor
 
+from lib.companion.drawing import Drawing
 from lib.companion.player import SHOWN, player, png
 from lib.errors import TextureError
 from lib.images import EXEMPLARS, at_texture_scale, exemplar, read_image, save_image
@@ -56,7 +55,7 @@ class Frame:
     sampled: bool = True
 
 
-class Explorer(widgets.VBox):
+class Explorer(Drawing):
     """Two exemplars, a position t between them, a space, and the picture that belongs there."""
 
     def __init__(self, model: Model, strips: Strips | None = None, size: int = 128, folder: Path = FOLDER) -> None:
@@ -65,6 +64,7 @@ class Explorer(widgets.VBox):
 
         Raises TextureError for a strip whose key names no exemplar or space, or that is no batch of images.
         """
+        super().__init__("Sample here")
         self.model, self.size, self.folder = model, size, Path(folder)
         self.strips: dict[Strip, dict[float, Frame]] = {}
         self.lines: dict[tuple[str, str, str, int | None], Line] = {}  # each is prepared once
@@ -72,8 +72,6 @@ class Explorer(widgets.VBox):
         self.targets: dict[str, Targets] = {}
         self.mismatches: dict[tuple[Strip, Frame], float] = {}
         self.running: tuple[Strip, float] | None = None
-        self.thread: threading.Thread | None = None
-        self.stopping = threading.Event()
         for (a, b, space), images in (strips or {}).items():
             known = {a, b} <= set(EXEMPLARS) and space in dict(SPACES).values()
             if not known or images.ndim != 4 or len(images) < 2:
@@ -123,24 +121,11 @@ class Explorer(widgets.VBox):
 
     def sample_here(self, steps: int | None = None) -> None:
         """Begin to draw the picture where the slider stands; `steps` is for those in a hurry."""
-        if self.thread is not None and self.thread.is_alive():
+        if self.drawing:
             return
-        self.stopping.clear()
         strip, t = self.strip, round(self.t.value, 2)
         self.running = strip, t
-        self._busy(True)
-        self.thread = threading.Thread(target=self._draw, args=(strip, t, steps), daemon=True)
-        self.thread.start()
-
-    def stop(self) -> None:
-        """End the drawing after its current step; nothing is kept of it."""
-        self.stopping.set()
-
-    def wait(self, seconds: float | None = None) -> bool:
-        """Until the drawing has ended, for at most so long; whether it has."""
-        if self.thread is not None:
-            self.thread.join(seconds)
-        return self.thread is None or not self.thread.is_alive()
+        self.begin(lambda: self._draw(strip, t, steps))
 
     def save(self) -> Path:
         """Write the picture shown (.png) and its settings (.json) into `folder`; returns the picture's path."""
@@ -148,7 +133,7 @@ class Explorer(widgets.VBox):
         name = "{a}-{b}_{space}_t{t:.2f}_seed{seed}_{size}".format(**settings)
         path = save_image(self.frame(self.strip, self.t.value).image, self.folder / f"{name}.png")
         path.with_suffix(".json").write_text(json.dumps(settings, indent=1), encoding="utf-8")
-        self._say(f"saved {path} and its settings")
+        self.say(f"saved {path} and its settings")
         return path
 
     def take(self, files: Sequence[Mapping[str, Any]]) -> None:
@@ -176,7 +161,7 @@ class Explorer(widgets.VBox):
             control.options = (*EXEMPLARS, *self.own)
             control.value = name
         if said:
-            self._say(" ".join(said))
+            self.say(" ".join(said))
 
     def _draw(self, strip: Strip, t: float, steps: int | None) -> None:
         """The thread's work: show every record, keep the last."""
@@ -186,9 +171,10 @@ class Explorer(widgets.VBox):
                 xa, xb = self._exemplar(strip.a), self._exemplar(strip.b)
                 self.lines[key] = Line(self.model, xa, xb, strip.space, steps)
             line = self.lines[key]
-            record = self._follow(strip, t, line.prepare(), "finding λ of both ends: ")
+            show = partial(self._progress, strip, t)
+            record = self.follow(line.prepare(), partial(show, doing="finding λ of both ends: "))
             if record is None or not self.stopping.is_set():
-                record = self._follow(strip, t, line.at(t, strip.seed, strip.size))
+                record = self.follow(line.at(t, strip.seed, strip.size), show)
             if record is not None and self.stopping.is_set():
                 said = f"stopped at step {record.step} of {record.steps}"
             elif record is not None:
@@ -196,19 +182,10 @@ class Explorer(widgets.VBox):
         except Exception as error:  # in a thread nobody else would hear of it
             said = f"this cannot be drawn: {error}"
         self.running = None
-        self._busy(False)
+        self.busy(False)
         self._show()
         if said:
-            self._say(said)
-
-    def _follow(self, strip: Strip, t: float, records: Iterator[Step], doing: str = "") -> Step | None:
-        """Show one record after another until they end or "Stop" is pressed; returns the last one shown."""
-        record = None
-        for record in records:
-            self._progress(strip, t, record, doing)
-            if self.stopping.is_set():
-                break
-        return record
+            self.say(said)
 
     # what is seen
 
@@ -222,31 +199,23 @@ class Explorer(widgets.VBox):
         self.picture.value = png(frame.image, SHOWN)
         if not frame.sampled:
             name = strip.a if frame.t == 0 else strip.b
-            self._say(f"The exemplar itself, {name}: nothing is computed nearer to t = {t:.2f}. Sample here?")
+            self.say(f"The exemplar itself, {name}: nothing is computed nearer to t = {t:.2f}. Sample here?")
             return
         left = self.remaining(strip, frame)
-        self._say(f"Sampled at t = {frame.t:.2f}. Mismatch left: {left:.3g} (1: two pieces of one texture).")
+        self.say(f"Sampled at t = {frame.t:.2f}. Mismatch left: {left:.3g} (1: two pieces of one texture).")
 
-    def _progress(self, strip: Strip, t: float, record: Step, doing: str) -> None:
-        self.bar.max, self.bar.value = record.steps, record.step
+    def _progress(self, strip: Strip, t: float, record: Step, doing: str = "") -> None:
         if (strip, t) == (self.strip, round(self.t.value, 2)):
             self.picture.value = png(record.image[:1], SHOWN)
             what = "mismatch" if strip.space == "mu" else "noise level σ"
-            self._say(f"{doing}step {record.step} of {record.steps}, {what} {record.loss:.3g}")
-
-    def _say(self, text: str) -> None:
-        self.words.value = f'<span role="status">{escape(text)}</span>'
+            self.say(f"{doing}step {record.step} of {record.steps}, {what} {record.loss:.3g}")
 
     def _try(self, action: Callable[[], object]) -> None:
         """Do it, or say why it cannot be done."""
         try:
             action()
         except (TextureError, OSError) as error:
-            self._say(f"this cannot be saved: {error}")
-
-    def _busy(self, busy: bool) -> None:
-        self.start.disabled, self.halt.disabled = busy, not busy
-        self.bar.layout.visibility = "visible" if busy else "hidden"
+            self.say(f"this cannot be saved: {error}")
 
     def _exemplar(self, name: str) -> Tensor:
         if name in self.own:
@@ -261,18 +230,13 @@ class Explorer(widgets.VBox):
         self.seed = widgets.BoundedIntText(strip.seed, min=0, max=10**9, description="seed")
         self.side = widgets.BoundedIntText(strip.size, min=32, max=LARGEST, description="pixels")
         wide = {"width": "auto"}  # as wide as its words
-        self.start = widgets.Button(description="Sample here", button_style="primary", icon="play", layout=wide)
-        self.halt = widgets.Button(description="Stop", icon="stop", disabled=True, layout=wide)
         self.keep = widgets.Button(description="Save", icon="download", tooltip="picture and settings", layout=wide)
         self.files = widgets.FileUpload(accept="image/*", multiple=True, description="Your images", layout=wide)
-        self.bar = widgets.IntProgress(layout={"visibility": "hidden"})
-        self.words = widgets.HTML()
         self.picture = widgets.Image(format="png", layout={"max_width": "100%"})
         self.thumbnails = [widgets.Image(format="png") for _ in "ab"]
         for control in (self.a, self.b, self.space, self.t, self.seed, self.side):
             control.observe(self._show, "value")
         self.start.on_click(lambda _: self.sample_here())
-        self.halt.on_click(lambda _: self.stop())
         self.keep.on_click(lambda _: self._try(self.save))
         self.files.observe(lambda change: self.take(change["new"]), "value")
         wrapped, centred = {"flex_flow": "row wrap"}, {"align_items": "center"}

@@ -28,6 +28,7 @@ from lib.multipliers import envelope, multipliers
 from lib.samplers.match import canvas, colouring, gaussian_of
 from lib.samplers.step import APART, Step, checked_count, checked_size, last, white_noise
 from lib.statistics.gaussian import GaussianTexture
+from lib.statistics.local import local
 from lib.statistics.quadratic import periodic_component
 
 STEPS = 20
@@ -139,20 +140,33 @@ def _walk(
 ) -> Iterator[tuple[Step, Tensor]]:
     """The records, each with the multipliers [n,d] that were used."""
     z = noise(0)
-    pixels = z.shape[-2] * z.shape[-1]
     used: list[Tensor] = []
 
-    def estimate(k: int, sigma: Tensor, y: Tensor) -> Tensor:
-        y = y.detach().requires_grad_()
-        with torch.enable_grad():
-            f = model.statistics(y)
-            used.append(known.at(k, f.detach()))
-            (eps,) = torch.autograd.grad(pixels * (used[-1] * f).sum(), y)
-        return y.detach() - sigma * eps
+    def look(k: int, sigma: Tensor, y: Tensor) -> Tensor:
+        x_hat, lam = estimated(model, known, k, sigma, y)
+        used.append(lam)
+        return x_hat
 
     start = colouring(gaussian, z.shape[-2], z.shape[-1], SIGMA_MAX)(z)
-    for record in walk(estimate, start, noise, steps):
+    for record in walk(look, start, noise, steps):
         yield record, used.pop()
+
+
+def estimated(
+    model: Model, known: Schedule, k: int, sigma: Tensor, y: Tensor, window: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """x_hat = y - sigma eps_hat at level k, y [n,3,H,W], and the multipliers [n,d] that it took.
+
+    They are corrected by what the statistics of y lack, or those under a window [H,W] if there is one.
+    """
+    with torch.no_grad():
+        under = None if window is None else local(model.statistics, y, window[None])[:, 0]
+    y = y.detach().requires_grad_()
+    with torch.enable_grad():
+        f = model.statistics(y)
+        lam = known.at(k, f.detach() if under is None else under)
+        (eps,) = torch.autograd.grad(y.shape[-2] * y.shape[-1] * (lam * f).sum(), y)
+    return y.detach() - sigma * eps, lam
 
 
 def walk(

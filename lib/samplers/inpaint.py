@@ -4,13 +4,18 @@ The density is that of the texture, p(x) = exp[-N lam.f(x)] / Z, given the pixel
 is measured on a piece of the photograph without the hole; what is drawn, on a torus around the hole whose outermost
 pixels are unknown too, so that no edge of the photograph meets the opposite one.
 
-The search starts from the Gaussian texture given its surroundings, which is exact (`lib.samplers.krige`; Galerne &
-Leclaire 2017), and brings statistics under windows (`lib.statistics.local`) to those of the texture: one window is the
-hole with what filters see across its outline, one a band along it. Next to a known pixel the Gaussian is nearly
-certain and its continuity better than any average says; so within `RIM` pixels of the outline the search moves less.
+Drawn by diffusion. At each noise level Miyasawa's estimate E[x | y] of the model is corrected by what is known: where
+it is wrong on known pixels, it is wrong beside them, by as much as the Gaussian texture of the same spectrum says
+(`lib.samplers.krige`). For a Gaussian texture that is exactly E[x | y, x_k], and so are the samples; for others it is
+the second-order part of it (Song et al. 2023, Boys et al. 2023, with the texture's own covariance in place of theirs).
+
+Drawn by matching. The search starts from the Gaussian texture given its surroundings (Galerne & Leclaire 2017), and
+brings statistics under windows (`lib.statistics.local`) to those of the texture: one window is the hole with what
+filters see across its outline, one a band along it. Next to a known pixel the Gaussian is nearly certain and its
+continuity better than any average says; so within `RIM` pixels of the outline the search moves less.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 import torch.nn.functional as F
@@ -20,11 +25,15 @@ from lib.errors import TextureError
 from lib.images import check_image
 from lib.model import Model
 from lib.samplers.descend import descend_from
-from lib.samplers.krige import krige
-from lib.samplers.match import POWER, STEPS, Targets, spectral
+from lib.samplers.diffuse import SIGMA_MAX, estimated, schedule, walk
+from lib.samplers.diffuse import STEPS as LEVELS
+from lib.samplers.krige import corrected, krige, posterior
+from lib.samplers.match import POWER, Targets, gaussian_of, spectral
+from lib.samplers.match import STEPS as ITERATIONS
 from lib.samplers.step import Step, checked_count, last, white_noise
 from lib.statistics.local import area, local
 
+WAYS = {"diffuse": (LEVELS, 2), "match": (ITERATIONS, 1)}  # the usual number of steps, the least
 REACH = 32  # pixels around the hole that are looked at
 MARGIN = 16  # unknown pixels around these
 RIM = 6  # pixels inside the hole in which what is known says much
@@ -38,12 +47,17 @@ def inpaint_steps(
     hole: Tensor,
     n: int = 1,
     seed: int = 0,
-    steps: int = STEPS,
+    by: str = "diffuse",
+    steps: int | None = None,
     x0: Tensor | None = None,
 ) -> Iterator[Step]:
     """`inpaint`, one record a step; arguments as there."""
     x, hole = check_image(x, "x"), checked_hole(hole, x)
-    checked_count("n", n), checked_count("seed", seed, 0), checked_count("steps", steps)
+    if by not in WAYS:
+        raise TextureError(f"no way {by!r} to draw; known are {', '.join(WAYS)}")
+    default, least = WAYS[by]
+    steps = default if steps is None else steps
+    checked_count("n", n), checked_count("seed", seed, 0), checked_count("steps", steps, least)
     x0 = surroundings(x, hole) if x0 is None else check_image(x0, "x0")
 
     (top, bottom), (left, right) = (reach(hole.any(axis)) for axis in (1, 0))
@@ -54,13 +68,45 @@ def inpaint_steps(
     free = F.pad(hole[top:bottom, left:right], pad, value=True)
     known = F.pad(x[..., top:bottom, left:right], pad)
 
-    for record in fill(model, x0, known, free, around_hole(inside), white_noise(n, h, w, seed), steps):
+    def noise(k: int) -> Tensor:
+        return white_noise(n, h, w, seed, k)
+
+    windows = around_hole(inside)
+    if by == "match":
+        records = match(model, x0, known, free, windows, noise(0), steps)
+    else:
+        records = diffuse(model, x0, known, free, windows[0], noise, steps)
+    for record in records:
         image = x.expand(n, -1, -1, -1).clone()
         image[..., top:bottom, left:right] = record.image[..., MARGIN : MARGIN + height, MARGIN : MARGIN + width]
         yield Step(torch.where(hole, image, x), record.loss, record.step, record.steps)
 
 
-def fill(
+def diffuse(
+    model: Model,
+    x0: Tensor,
+    known: Tensor,
+    free: Tensor,
+    window: Tensor,
+    noise: Callable[[int], Tensor],
+    steps: int,
+) -> Iterator[Step]:
+    """From the Gaussian texture under noise down to no noise, given the pixels of `known` [1,3,H,W] not free [H,W].
+
+    `noise(k)` [n,3,H,W] is the k-th draw of white noise; lambda is corrected by the statistics under the window [H,W].
+    """
+    gaussian, multipliers = gaussian_of(x0), schedule(model, x0, steps)
+
+    def estimate(k: int, sigma: Tensor, y: Tensor) -> Tensor:
+        x_hat = estimated(model, multipliers, k, sigma, y, window)[0]
+        maps = posterior(gaussian, free.shape[0], free.shape[1], sigma.item())
+        return corrected(x_hat, known, free, *maps).float()
+
+    start = krige(gaussian, known, free, noise(0)) + SIGMA_MAX * noise(steps)
+    return walk(estimate, start, noise, steps)
+
+
+def match(
     model: Model, x0: Tensor, known: Tensor, free: Tensor, windows: Tensor, z: Tensor, steps: int
 ) -> Iterator[Step]:
     """Match statistics under windows [J,H,W] to those of x0 [1,3,H',W'] over the pixels of `known` that are free [H,W].
@@ -146,15 +192,16 @@ def inpaint(
     hole: Tensor,
     n: int = 1,
     seed: int = 0,
-    steps: int = STEPS,
+    by: str = "diffuse",
+    steps: int | None = None,
     x0: Tensor | None = None,
 ) -> Tensor:
     """x [3,H,W] in [0,1] with its hole [H,W] (true there) filled in n ways: [n,3,H,W]; the rest is left as it is.
 
     x0 [3,H',W'] says what the texture is; unless given, the largest rectangle of x without the hole does. Filling i
-    depends on (seed, i) alone. At most `steps` iterations.
+    depends on (seed, i) alone. `by` "diffuse" or "match", in `steps` noise levels or iterations.
 
     Raises TextureError for an x that is no image, a hole that is none, empty or everything, or leaves no 32x32 pixels
     to learn the texture from, or a number out of range.
     """
-    return last(inpaint_steps(model, x, hole, n, seed, steps, x0))
+    return last(inpaint_steps(model, x, hole, n, seed, by, steps, x0))
