@@ -134,7 +134,7 @@ def departure(view: View, height: int, width: int) -> float:
     E|V'V z - z|^2 is the squared Frobenius norm of V'V - 1. V' is taken by automatic differentiation, not from `back`.
     """
     z = white_noise(PROBES, height, width, 0)
-    _, transpose = torch.func.vjp(view.see, z)
+    transpose = torch.func.vjp(view.see, z)[1]
     (again,) = transpose(view.see(z))
     return float((again - z).square().mean().sqrt())
 

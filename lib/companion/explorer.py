@@ -80,7 +80,7 @@ class Explorer(Drawing):
             at = torch.linspace(0, 1, len(images)).tolist()
             strip = Strip(a, b, space, 0, images.shape[-1])
             self.strips[strip] = {t: Frame(t, image[None]) for t, image in zip(at, images, strict=True)}
-        super().__init__(self._layout(next(iter(self.strips), Strip("pebble", "grass", "mu", 0, size))))
+        self.children = self._layout(next(iter(self.strips), Strip("pebble", "grass", "mu", 0, size)))
         self._show()
 
     # what is asked for, and the picture that comes nearest

@@ -15,6 +15,7 @@ import subprocess
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -92,7 +93,7 @@ def film(states: Sequence[State]) -> str:
         raise TextureError(f"a film of {len(states)} states; give those of lib.evaluation.process.processes")
     ways = [_dots(states, [getattr(s, name) for s in states]) for name in ("f_forward", "f_backward")]
     places = [_place(k, states) for k in range(len(states))]
-    frames = [
+    frames: list[dict[str, Any]] = [
         {
             "pictures": [address(data, "jpeg") for data in _pictures(state)],
             "dots": [*ways[0][k], *ways[1][k]],

@@ -46,9 +46,9 @@ def processes(model: Model, x0: Tensor, steps: int = STEPS, seed: int = 0) -> It
     """
     x0 = check_image(x0, "x0")
     checked_count("steps", steps, 2), checked_count("seed", seed, 0)
-    size = x0.shape[-2:]
+    height, width = x0.shape[-2:]
     known, targets, x = schedule(model, x0, steps), Targets.of(model, x0), periodic_component(x0)
-    eps = white_noise(1, *size, seed, APART)
+    eps = white_noise(1, height, width, seed, APART)
     states: list[Tensor] = []
 
     def look(k: int, sigma: Tensor, y: Tensor) -> Tensor:
@@ -61,9 +61,9 @@ def processes(model: Model, x0: Tensor, steps: int = STEPS, seed: int = 0) -> It
             f, left = model.statistics.deep(torch.cat([forward, y])), mismatch(model, targets, x_hat)
         return State(sigma, forward, y, x_hat, f[0], f[1], left.item())
 
-    start = colouring(targets.gaussian, *size, SIGMA_MAX)(white_noise(1, *size, seed))
+    start = colouring(targets.gaussian, height, width, SIGMA_MAX)(white_noise(1, height, width, seed))
     record = None
-    for record in walk(look, start, lambda k: white_noise(1, *size, seed, k), steps):
+    for record in walk(look, start, lambda k: white_noise(1, height, width, seed, k), steps):
         yield state(record.loss, states.pop(), record.image)
     assert record is not None
     yield state(0.0, record.image, record.image)

@@ -100,7 +100,7 @@ class Composition:
         roots, mean = [], torch.zeros_like(z)
         for k, (gaussian, view) in enumerate(zip(gaussians, self.views, strict=True)):
             seen = view.see(z)
-            roots.append(spectral(gaussian, *seen.shape[-2:], cold**0.5 * sigma)(0.5))
+            roots.append(spectral(gaussian, seen.shape[-2], seen.shape[-1], cold**0.5 * sigma)(0.5))
             mean = mean + self.share(k) * view.picture(gaussian.mean.float()[:, :, None, None].expand_as(seen))
         return mean + self.everywhere(roots, z) / cold**0.5
 

@@ -34,7 +34,7 @@ def krige(gaussian: GaussianTexture, x: Tensor, hole: Tensor, z: Tensor) -> Tens
     H x W is a torus; not clipped. With z zero it is the conditional mean. No eigenvalue of S is taken for less than one
     grey level squared.
     """
-    of = spectral(gaussian, *hole.shape, dtype=torch.complex128)
+    of = spectral(gaussian, hole.shape[0], hole.shape[1], dtype=torch.complex128)
     precision, covariance, root = of(-1), of(1), of(0.5)
     whole = gaussian.mean[:, :, None, None] + torch.cat([root(each[None]) for each in z.double()])
     return corrected(whole, x, hole, precision, covariance).float()

@@ -21,7 +21,7 @@ def local(f: LearnedStatistics, y: Tensor, windows: Tensor) -> Tensor:
     """f(y; v) for each window: y [B,3,H,W], windows [J,H,W], not negative and none all zero -> [B,J,d]."""
     averages = []
     for phi in f.maps(y):
-        v = F.adaptive_avg_pool2d(windows, phi.shape[-2:])
+        v = F.adaptive_avg_pool2d(windows, (phi.shape[-2], phi.shape[-1]))
         v = v / v.sum((-2, -1), keepdim=True)
         averages.append(torch.einsum("bdhw,jhw->bjd", phi.float(), v))
     return torch.cat(averages, 2)

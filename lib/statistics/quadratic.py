@@ -87,7 +87,7 @@ class Quadratic(nn.Module):
     def maps(self, y: Tensor) -> Tensor:
         """What f averages, u_i(k - tau/2) u_j(k + tau/2) at each pixel k: [B,3,H,W] -> [B,133,H,W]."""
         u = torch.einsum("ij,bjhw->bihw", self.colours, y - 0.5)
-        rows, columns = frequencies(*y.shape[-2:], u)
+        rows, columns = frequencies(y.shape[-2], y.shape[-1], u)
         found = [u]
         for octave in range(OCTAVES):
             for i, j in PAIRS:
