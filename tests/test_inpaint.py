@@ -1,17 +1,24 @@
 """Holes: what is left alone, what fills them, and the seam against a paste."""
 
+from collections.abc import Callable, Iterator
+
 import pytest
 import torch
 from torch import Tensor
 
 import lib
 from lib.evaluation.seams import seam
+from lib.samplers import inpaint as module
+from lib.samplers.diffuse import walk
 from lib.samplers.inpaint import RIM, around_hole, checked_hole, grown, looseness, surroundings
-from lib.samplers.step import white_noise
+from lib.samplers.krige import krige
+from lib.samplers.match import gaussian_of
+from lib.samplers.step import Step, white_noise
 
 X = lib.exemplar("grass")[:, :96, :112]
 HOLE = torch.zeros(96, 112, dtype=torch.bool)
 HOLE[30:52, 50:90] = True
+WAYS = pytest.mark.parametrize("by", ["diffuse", "match"])
 
 
 @pytest.fixture(scope="module")
@@ -20,8 +27,9 @@ def model() -> lib.Model:
     return lib.Model().eval().requires_grad_(False)
 
 
-def test_only_the_hole_changes(model: lib.Model) -> None:
-    found = lib.inpaint(model, X, HOLE, n=2, seed=1, steps=3)
+@WAYS
+def test_only_the_hole_changes(model: lib.Model, by: str) -> None:
+    found = lib.inpaint(model, X, HOLE, n=2, seed=1, by=by, steps=3)
     assert found.shape == (2, 3, 96, 112)
     assert torch.equal(found[..., ~HOLE], X[None][..., ~HOLE].expand(2, -1, -1))
     assert 0 <= found.min() <= found.max() <= 1
@@ -29,30 +37,62 @@ def test_only_the_hole_changes(model: lib.Model) -> None:
     assert (found[0] - found[1])[..., HOLE].abs().mean() > 0.02  # two samples, not one answer
 
 
-def test_what_was_in_the_hole_is_not_looked_at(model: lib.Model) -> None:
+@WAYS
+def test_what_was_in_the_hole_is_not_looked_at(model: lib.Model, by: str) -> None:
     other = torch.where(HOLE, torch.ones(()), X)
-    pair = [lib.inpaint(model, x, HOLE, steps=3) for x in (X, other)]
+    pair = [lib.inpaint(model, x, HOLE, by=by, steps=2) for x in (X, other)]
     assert torch.equal(*pair)
 
 
-def test_a_filling_is_a_function_of_seed_and_place(model: lib.Model) -> None:
-    one, two = (lib.inpaint(model, X, HOLE, n=n, seed=4, steps=3) for n in (1, 2))
+@WAYS
+def test_a_filling_is_a_function_of_seed_and_place(model: lib.Model, by: str) -> None:
+    one, two = (lib.inpaint(model, X, HOLE, n=n, seed=4, by=by, steps=2) for n in (1, 2))
     assert torch.allclose(one, two[:1], atol=2e-3)
-    assert (lib.inpaint(model, X, HOLE, seed=5, steps=3) - one).abs().max() > 0.05
+    assert (lib.inpaint(model, X, HOLE, seed=5, by=by, steps=2) - one).abs().max() > 0.05
 
 
-def test_a_filling_has_no_seam_and_a_paste_has(model: lib.Model) -> None:
-    filled = lib.inpaint(model, X, HOLE, n=3, steps=10)
+@WAYS
+def test_a_filling_has_no_seam_and_a_paste_has(model: lib.Model, by: str) -> None:
+    filled = lib.inpaint(model, X, HOLE, n=2, by=by, steps=8)
     paste = torch.where(HOLE, X.roll((40, 31), (-2, -1)), X)[None]
     assert seam(filled, HOLE) < 3 < seam(paste, HOLE)
 
 
 def test_the_mismatch_falls_step_by_step(model: lib.Model) -> None:
-    records = list(lib.inpaint_steps(model, X, HOLE, steps=8))
+    records = list(lib.inpaint_steps(model, X, HOLE, by="match", steps=8))
     losses = [record.loss for record in records]
     assert [r.step for r in records] == list(range(1, 9))
     assert losses == sorted(losses, reverse=True)
     assert losses[-1] < losses[0] / 2
+
+
+def test_diffusion_of_a_gaussian_texture_is_kriging(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the denoiser of a Gaussian texture, samples have the mean and the variance that it has given the rest."""
+    x0 = 0.5 + 0.5 * (X[None, :, :64, :64] - 0.5)
+    gaussian, n = gaussian_of(x0), 64
+    known, free = x0[..., :32, :40], torch.zeros(32, 40, dtype=torch.bool)
+    free[8:22, 10:30] = True
+    monkeypatch.setattr(module, "schedule", lambda *_: None)
+    monkeypatch.setattr(module, "estimated", lambda m, s, k, sigma, y, w: (gaussian.denoised(y, sigma), None))
+    found: list[Tensor] = []
+
+    def walked(estimate: Callable, y: Tensor, *rest: object) -> Iterator[Step]:
+        """Before clipping."""
+
+        def kept(*at: object) -> Tensor:
+            found.append(estimate(*at))
+            return found[-1]
+
+        return walk(kept, y, *rest)
+
+    monkeypatch.setattr(module, "walk", walked)
+    list(module.diffuse(None, x0, known, free, free, lambda k: white_noise(n, 32, 40, 0, k), 30))
+    mean = krige(gaussian, known, free, torch.zeros(1, 3, 32, 40))
+    wanted = (krige(gaussian, known, free, white_noise(n, 32, 40, 1)) - mean)[..., free]
+    apart = (found[-1] - mean)[..., free]
+    assert torch.equal(found[-1][..., ~free], known[..., ~free].expand(n, -1, -1))
+    assert (apart.var() / wanted.var()).item() == pytest.approx(1, abs=0.1)
+    assert apart.mean(0).square().mean() < 2 * wanted.var() / n
 
 
 @pytest.mark.parametrize(
@@ -124,7 +164,9 @@ def test_pixels_are_freer_further_inside() -> None:
         ({"x0": X[:, :20]}, "x0 is"),
         ({"n": 0}, "n is 0"),
         ({"seed": -1}, "seed is -1"),
-        ({"steps": 0}, "steps is 0"),
+        ({"steps": 1}, "steps is 1"),
+        ({"by": "match", "steps": 0}, "steps is 0"),
+        ({"by": "magic"}, "no way 'magic' to draw; known are diffuse, match"),
     ],
 )
 def test_errors_say_what_is_wrong(model: lib.Model, change: dict, said: str) -> None:
