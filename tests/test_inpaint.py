@@ -69,9 +69,9 @@ def test_the_mismatch_falls_step_by_step(model: lib.Model) -> None:
 def test_diffusion_of_a_gaussian_texture_is_kriging(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the denoiser of a Gaussian texture, samples have the mean and the variance that it has given the rest."""
     x0 = 0.5 + 0.5 * (X[None, :, :64, :64] - 0.5)
-    gaussian, n = gaussian_of(x0), 64
-    known, free = x0[..., :32, :40], torch.zeros(32, 40, dtype=torch.bool)
-    free[8:22, 10:30] = True
+    gaussian, n = gaussian_of(x0), 24
+    known, free = x0[..., :24, :24], torch.zeros(24, 24, dtype=torch.bool)
+    free[8:18, 6:16] = True
     monkeypatch.setattr(module, "schedule", lambda *_: None)
     monkeypatch.setattr(module, "estimated", lambda m, s, k, sigma, y, w: (gaussian.denoised(y, sigma), None))
     found: list[Tensor] = []
@@ -86,13 +86,13 @@ def test_diffusion_of_a_gaussian_texture_is_kriging(monkeypatch: pytest.MonkeyPa
         return walk(kept, y, *rest)
 
     monkeypatch.setattr(module, "walk", walked)
-    list(module.diffuse(None, x0, known, free, free, lambda k: white_noise(n, 32, 40, 0, k), 30))
-    mean = krige(gaussian, known, free, torch.zeros(1, 3, 32, 40))
-    wanted = (krige(gaussian, known, free, white_noise(n, 32, 40, 1)) - mean)[..., free]
+    list(module.diffuse(None, x0, known, free, free, lambda k: white_noise(n, 24, 24, 0, k), 15))
+    mean = krige(gaussian, known, free, torch.zeros(1, 3, 24, 24))
+    wanted = (krige(gaussian, known, free, white_noise(n, 24, 24, 1)) - mean)[..., free]
     apart = (found[-1] - mean)[..., free]
     assert torch.equal(found[-1][..., ~free], known[..., ~free].expand(n, -1, -1))
-    assert (apart.var() / wanted.var()).item() == pytest.approx(1, abs=0.1)
-    assert apart.mean(0).square().mean() < 2 * wanted.var() / n
+    assert (apart.var() / wanted.var()).item() == pytest.approx(1, abs=0.2)
+    assert apart.mean(0).square().mean() < 3 * wanted.var() / n
 
 
 @pytest.mark.parametrize(

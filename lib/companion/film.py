@@ -28,7 +28,7 @@ from lib.evaluation.process import State, course
 
 CONTRAST = 0.25  # noise is shown with at most this standard deviation
 DOTS = 24  # statistics that are shown
-QUALITY, ESTIMATES = 45, 80  # of JPEGs: noise, and pictures
+QUALITY, ESTIMATES = 35, 75  # of JPEGs: noise, and pictures
 SHOWN = 192  # pixels of the screen for a picture's side
 WIDTH, HEIGHT, LOW, HIGH = 600, 130, -0.5, 1.5  # of the drawing, and of the statistics that fit into it
 
