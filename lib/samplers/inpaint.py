@@ -12,9 +12,9 @@ the second-order part of it (Song et al. 2023, Boys et al. 2023, with the textur
 Drawn by matching. The search starts from the Gaussian texture given its surroundings (Galerne & Leclaire 2017), and
 brings statistics under windows (`lib.statistics.local`) to those of the texture: one window is the hole with what
 filters see across its outline, one a band along it. Next to a known pixel the Gaussian is nearly certain and its
-continuity better than any average says; so within `RIM` pixels of the outline the search moves less. What it finds holds the averages and shows that it was
-looked for: in a small hole, ripples that follow the outline, and in a quiet texture too little contrast. So it is not
-the way that is taken unless asked for.
+continuity better than any average says; so within `RIM` pixels of the outline the search moves less. What it finds
+holds the averages and shows that it was looked for: in a small hole, ripples that follow the outline, and in a quiet
+texture too little contrast. So it is not the way that is taken unless asked for.
 """
 
 from collections.abc import Callable, Iterator
