@@ -28,6 +28,7 @@ from lib.evaluation.process import State, course
 
 CONTRAST = 0.25  # noise is shown with at most this standard deviation
 DOTS = 24  # statistics that are shown
+NOISY = 0.05  # from this noise on, JPEGs need not be good
 QUALITY, ESTIMATES = 35, 75  # of JPEGs: noise, and pictures
 SHOWN = 192  # pixels of the screen for a picture's side
 WIDTH, HEIGHT, LOW, HIGH = 600, 130, -0.5, 1.5  # of the drawing, and of the statistics that fit into it
@@ -163,7 +164,8 @@ def shown(state: State) -> list[Tensor]:
 
 
 def _pictures(state: State) -> list[bytes]:
-    return [jpeg(x, quality) for x, quality in zip(shown(state), (QUALITY, QUALITY, ESTIMATES), strict=True)]
+    noisy = QUALITY if state.sigma > NOISY else ESTIMATES
+    return [jpeg(x, quality) for x, quality in zip(shown(state), (noisy, noisy, ESTIMATES), strict=True)]
 
 
 def _dots(states: Sequence[State], f: Sequence[Tensor]) -> list[list[float]]:
