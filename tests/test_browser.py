@@ -21,8 +21,10 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from lib.companion.explorer import Strip
+from lib.companion.film import film
 from lib.companion.player import player
 from lib.companion.series import find
+from lib.evaluation.process import State
 
 KEPT = ROOT / ".cache" / "browser"  # screenshots, for whoever wants to look
 WIDE, NARROW = 1100, 390  # pixels: a desk, a telephone
@@ -99,6 +101,35 @@ def test_the_player_moves_by_mouse_and_keyboard(browser: Browser, tmp_path: Path
         page.locator("select").select_option(index=1)
         assert page.locator("p.row img").count() == 2
         assert frame.get_attribute("alt") == "</script><b>, t = 0.00"
+
+
+def test_the_film_plays_from_noise_to_image(browser: Browser, tmp_path: Path) -> None:
+    coin = torch.Generator().manual_seed(0)
+    x = torch.rand(3, 1, 3, 96, 96, generator=coin)
+    states = [
+        State(sigma, *x, torch.linspace(1, 2, 30) * t, torch.linspace(1, 2, 30) * t**2, 3 - 2 * t)
+        for sigma, t in ((2.0, 0.0), (0.5, 0.5), (0.0, 1.0))
+    ]
+    path = tmp_path / "film.html"
+    path.write_text(f"<!DOCTYPE html><meta charset='utf-8'><link rel='icon' href='data:,'>{film(states)}")
+    for width in (WIDE, NARROW):
+        with opened(browser, width) as page:
+            page.goto(path.as_uri())
+            slider, said, dot = page.locator("input[type=range]"), page.locator("output"), page.locator("circle").first
+            known = json.loads(page.locator("script[type='application/json']").text_content() or "")
+            expect(said).to_have_text("σ = 0, mismatch left 1")
+            slider.focus()
+            page.keyboard.press("ArrowLeft")
+            expect(said).to_have_text("σ = 0.5, mismatch left 2")
+            assert [i.get_attribute("src") for i in page.locator("img").all()] == known[1]["pictures"]
+            assert float(dot.get_attribute("cy") or 0) == known[1]["dots"][0]
+            page.get_by_role("button").click()
+            expect(page.get_by_role("button")).to_have_text("pause")
+            expect(said).to_have_text("σ = 0, mismatch left 1")
+            expect(page.get_by_role("button")).to_have_text("play")
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            KEPT.mkdir(parents=True, exist_ok=True)
+            page.screenshot(path=KEPT / f"film_{width}.png")
 
 
 @contextmanager
