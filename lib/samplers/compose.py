@@ -27,8 +27,8 @@ Drawn by matching. The uniform density on the images that have the statistics mu
 is the uniform density on those that have both, so mismatches add, and weights only say whose counts for more. Under
 masks it is the statistics under windows v_j that are matched, to mu_j = sum_k <v_j, m_k> mu_k / <v_j>, the windows
 being masks times hats of about `PITCH` pixels: without the hats, a picture half A and half B would do for one that is
-everywhere between. Under views the whole picture is one window, and what two textures do not agree upon may gather where
-a view changes neighbours: along the outline of a turned disc, at the edges of a jigsaw.
+everywhere between. Under views the whole picture is one window, and what two textures do not agree upon may gather
+where a view changes neighbours: along the outline of a turned disc, at the edges of a jigsaw.
 """
 
 from collections.abc import Callable, Iterator, Sequence
