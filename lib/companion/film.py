@@ -32,6 +32,7 @@ NOISY = 0.05  # from this noise on, JPEGs need not be good
 QUALITY, ESTIMATES = 35, 75  # of JPEGs: noise, and pictures
 SHOWN = 192  # pixels of the screen for a picture's side
 WIDTH, HEIGHT, LOW, HIGH = 600, 130, -0.5, 1.5  # of the drawing, and of the statistics that fit into it
+HALF = WIDTH // 2 - 40  # what the statistics take of the width, beside their words
 
 PAGE = """
 <div class="film" id="{key}">
@@ -45,6 +46,7 @@ PAGE = """
 {dots}
 <polyline points="{curve}" fill="none" stroke="{colour}" stroke-width="2"></polyline>
 <line class="now" x1="{now}" x2="{now}" y1="0" y2="{height}" stroke="#888" stroke-dasharray="3"></line>
+<text y="12">statistics: forward <tspan fill="{blue}">●</tspan> backward <tspan fill="{orange}">●</tspan></text>
 <text x="{width}" y="12" text-anchor="end">mismatch left (log)</text>
 </svg>
 <script type="application/json">{data}</script>
@@ -104,7 +106,7 @@ def film(states: Sequence[State]) -> str:
         for k, state in enumerate(states)
     ]
     text, end = json.dumps(frames, separators=(",", ":")), frames[-1]
-    xs = [round((k + 0.5) * WIDTH / 2 / len(ways[0][0])) for k in range(len(ways[0][0]))]
+    xs = [round((k + 0.5) * HALF / len(ways[0][0])) for k in range(len(ways[0][0]))]
     dots = [
         f'<circle cx="{x + shift}" cy="{y}" r="3" fill="{colour}"></circle>'
         for way, colour, shift in zip(ways, COLOURS, (-2, 2), strict=False)
@@ -122,13 +124,15 @@ def film(states: Sequence[State]) -> str:
         said=end["said"],
         width=WIDTH,
         height=HEIGHT,
-        half=WIDTH // 2 - 40,
+        half=HALF,
         image=_height(1.0),
         noise=_height(0.0),
         label="statistics of both processes on their way from noise to image, and the mismatch left",
         dots="".join(dots),
         curve=" ".join(f"{x},{y}" for x, y in places),
         colour=COLOURS[2],
+        blue=COLOURS[0],
+        orange=COLOURS[1],
         now=end["now"],
         data=text.replace("</", "<\\/"),
     )
