@@ -8,7 +8,7 @@ from torch import Tensor
 
 import lib
 from lib.energy import predicted_noise
-from lib.samplers.compose import Composition, checked_masks, ramp
+from lib.samplers.compose import MARGIN, Composition, checked_masks, closed, ramp
 from lib.samplers.diffuse import SIGMA_MAX, schedule, walk
 from lib.samplers.match import Targets, gaussian_of, mismatch
 from lib.samplers.step import last, white_noise
@@ -233,3 +233,12 @@ def test_errors_say_what_is_wrong(model: lib.Model, change: dict, said: str) -> 
         lib.compose(**({"model": model, "textures": [A, B]} | change))
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_around_a_torus_masks_go_from_the_last_to_the_first() -> None:
+    masks = ramp(40, 64)
+    round_ = closed(closed(masks, 80, -2), 112, -1)
+    assert torch.equal(round_[:, MARGIN : MARGIN + 40, MARGIN : MARGIN + 64], masks)
+    assert torch.allclose(round_.sum(0), torch.ones(80, 112))
+    steps = round_[0, 0] - round_[0, 0].roll(1)
+    assert steps.abs().max() < 1.2 / 38  # no more than the slope of the ramp itself, or of the 48 pixels beyond it

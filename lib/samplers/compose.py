@@ -34,7 +34,6 @@ where a view changes neighbours: along the outline of a turned disc, at the edge
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from lib.errors import TextureError
@@ -206,7 +205,7 @@ def compose_steps(
     margin = 0 if masks is None else MARGIN
     h, w = (side + 2 * margin + (-side % 16 if margin else 0) for side in (height, width))
     if masks is not None:
-        masks = F.pad(masks[None], (margin, w - width - margin, margin, h - height - margin), mode="replicate")[0]
+        masks = closed(closed(masks, h, -2), w, -1)
     composition = Composition(model, images, h, w, looks, masks, weights)
     if by == "match":
         records = composition.match(white_noise(n, h, w, seed), steps)
@@ -240,6 +239,18 @@ def compose(
     not stay noise, masks that leave a pixel to nobody, or a number out of range.
     """
     return last(compose_steps(model, textures, views, masks, weights, n, size, seed, by, steps))
+
+
+def closed(masks: Tensor, side: int, axis: int) -> Tensor:
+    """Masks continued along an axis to a torus of `side` pixels, from the last to the first on a straight line.
+
+    MARGIN pixels of the line come before the first.
+    """
+    end, begin = masks.narrow(axis, -1, 1), masks.narrow(axis, 0, 1)
+    gap = side - masks.shape[axis]
+    t = (torch.arange(gap) + 1) / (gap + 1)
+    line = torch.lerp(end, begin, t[:, None] if axis == -2 else t)
+    return torch.cat([masks, line], axis).roll(MARGIN, axis)
 
 
 def ramp(height: int, width: int, ends: float = 0.2) -> Tensor:
