@@ -19,7 +19,8 @@ eps_hat = W^(-1/2) sum_k w_k eps_k(V_k y; W^(1/2) sigma), so that with weights 1
 lead from noise to the one wanted, which is exact at sigma = 0, but between the two they are not that one under noise
 (Du et al. 2023), and the sampler takes them for it. Of one texture with itself it is exact; between two Gaussian ones
 the variance comes out up to twice too large (tests); for a lambda that varies slowly it is nearly right. If W = 1,
-lambda_k is corrected on the way, as in `diffuse`, by what the statistics of view or mask k lack: the geometric mean of
+lambda_k is corrected on the way, as in `diffuse`, by what the statistics of view or mask k lack (where masks overlap,
+of the mixture of textures that lies under mask k): the geometric mean of
 two densities has the expectations of neither, so this draws towards both. `feedback=0` takes lambda_phi at its word,
 as a product with another W does.
 
@@ -32,6 +33,7 @@ where a view changes neighbours: along the outline of a turned disc, at the edge
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -40,7 +42,7 @@ from lib.errors import TextureError
 from lib.images import check_image
 from lib.model import Model
 from lib.samplers.descend import descend_from
-from lib.samplers.diffuse import FEEDBACK, SIGMA_MAX, schedule, walk
+from lib.samplers.diffuse import FEEDBACK, SIGMA_MAX, Schedule, schedule, walk
 from lib.samplers.diffuse import STEPS as LEVELS
 from lib.samplers.match import POWER, Targets, gaussian_of, spectral
 from lib.samplers.match import STEPS as ITERATIONS
@@ -109,6 +111,8 @@ class Composition:
         factor = self.total**0.5
         corrected = feedback if abs(self.total - 1) < 1e-6 else 0
         known = [schedule(self.model, x0, steps, corrected, factor) for x0 in self.textures]
+        if corrected and self.masks is not None:
+            known = self.mixed(known)
         pixels = self.size[0] * self.size[1]
         shares = [float(m.mean()) for m in self.masks] if self.masks is not None else self.weights
 
@@ -123,6 +127,15 @@ class Composition:
             return y.detach() - sigma * eps / factor
 
         return walk(estimate, self.start(noise(0), SIGMA_MAX, self.total), noise, steps)
+
+    def mixed(self, known: list[Schedule]) -> list[Schedule]:
+        """What mask k should see where masks overlap is not texture k alone: sum_j <m_k, m_j> mu_j / <m_k>."""
+        assert self.masks is not None
+        part = torch.einsum("khw,jhw->kj", self.masks, self.masks) / self.masks.sum((-2, -1))[:, None]
+        mu = torch.einsum("kj,jln->kln", part, torch.stack([s.correction.mu for s in known if s.correction]))
+        return [
+            replace(s, correction=replace(s.correction, mu=m)) for s, m in zip(known, mu, strict=True) if s.correction
+        ]
 
     def match(self, z: Tensor, steps: int) -> Iterator[Step]:
         """One record an iteration, from white noise z [n,3,H,W]."""
