@@ -20,9 +20,8 @@ lead from noise to the one wanted, which is exact at sigma = 0, but between the 
 (Du et al. 2023), and the sampler takes them for it. Of one texture with itself it is exact; between two Gaussian ones
 the variance comes out up to twice too large (tests); for a lambda that varies slowly it is nearly right. If W = 1,
 lambda_k is corrected on the way, as in `diffuse`, by what the statistics of view or mask k lack (where masks overlap,
-of the mixture of textures that lies under mask k): the geometric mean of
-two densities has the expectations of neither, so this draws towards both. `feedback=0` takes lambda_phi at its word,
-as a product with another W does.
+of the mixture of textures that lies under mask k): the geometric mean of two densities has the expectations of neither,
+so this draws towards both. `feedback=0` takes lambda_phi at its word, as a product with another W does.
 
 Drawn by matching. The uniform density on the images that have the statistics mu_A, times that on those that have mu_B,
 is the uniform density on those that have both, so mismatches add, and weights only say whose counts for more. Under
