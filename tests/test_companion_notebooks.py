@@ -29,8 +29,8 @@ def test_outputs_belong_to_the_sources_beside_them(path: Path) -> None:
 def test_every_picture_has_words(path: Path) -> None:
     for cell in read(path)["cells"]:
         for output in cell.get("outputs", []):
-            if "image/png" in output.get("data", {}):
-                assert output["metadata"].get("image/png", {}).get("alt"), "".join(cell["source"])
+            for kind in output.get("data", {}).keys() & {"image/png", "image/jpeg"}:
+                assert output["metadata"].get(kind, {}).get("alt"), "".join(cell["source"])
 
 
 @each

@@ -150,12 +150,17 @@ def test_heavy_pictures_are_lightened_and_light_ones_left() -> None:
         buffer = io.BytesIO()
         Image.fromarray(rng.integers(0, 256, (side, side, 3), dtype=np.uint8)).save(buffer, "png")
         encoded.append(base64.b64encode(buffer.getvalue()).decode())
-    outputs = [nbformat.v4.new_output("display_data", {"image/png": picture}) for picture in encoded]
+    words = {"image/png": {"alt": "Noise"}}
+    outputs = [
+        nbformat.v4.new_output("display_data", {"image/png": picture}, metadata=dict(words)) for picture in encoded
+    ]
     cell = nbformat.v4.new_code_cell(outputs=outputs)
     _lighten(cell)
     assert cell.outputs[0].data["image/png"] == encoded[0]
-    assert len(cell.outputs[1].data["image/png"]) < 0.5 * len(encoded[1])
-    assert Image.open(io.BytesIO(base64.b64decode(cell.outputs[1].data["image/png"]))).size == (500, 500)
+    assert list(cell.outputs[1].data) == ["image/jpeg"]
+    assert cell.outputs[1].metadata == {"image/jpeg": {"alt": "Noise"}}
+    assert len(cell.outputs[1].data["image/jpeg"]) < 0.5 * len(encoded[1])
+    assert Image.open(io.BytesIO(base64.b64decode(cell.outputs[1].data["image/jpeg"]))).size == (500, 500)
 
 
 @pytest.mark.parametrize(

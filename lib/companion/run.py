@@ -20,7 +20,7 @@ from lib.companion.progress import Progress
 from lib.companion.series import Notebook, source_sha256
 from lib.errors import TextureError
 
-HEAVY = 250_000  # characters of an encoded picture
+HEAVY, QUALITY = 100_000, 85  # characters of an encoded picture; of the JPEGs that take the place of larger ones
 
 
 @dataclass(frozen=True)
@@ -265,16 +265,19 @@ def update(chosen: Sequence[Notebook], settings: Settings) -> None:
 
 
 def _lighten(cell: Any) -> None:
-    """Give the largest pictures of a cell 256 colours: forges show no heavy notebooks; figures/ has them in full."""
+    """Turn the largest pictures of a cell into JPEGs: forges show no heavy notebooks; figures/ has them in full."""
     from PIL import Image
 
     for output in cell.get("outputs", []):
         encoded = output.get("data", {}).get("image/png", "")
         if len(encoded) > HEAVY:
-            picture = Image.open(io.BytesIO(base64.b64decode(encoded))).convert("RGB").quantize(256)
+            picture = Image.open(io.BytesIO(base64.b64decode(encoded))).convert("RGB")
             buffer = io.BytesIO()
-            picture.save(buffer, "png", optimize=True)
-            output.data["image/png"] = base64.b64encode(buffer.getvalue()).decode()
+            picture.save(buffer, "jpeg", quality=QUALITY, subsampling=0, optimize=True)
+            output.data["image/jpeg"] = base64.b64encode(buffer.getvalue()).decode()
+            del output.data["image/png"]
+            if "image/png" in output.metadata:
+                output.metadata["image/jpeg"] = output.metadata.pop("image/png")
 
 
 @contextlib.contextmanager
