@@ -273,7 +273,7 @@ def _lighten(cell: Any) -> None:
         if len(encoded) > HEAVY:
             picture = Image.open(io.BytesIO(base64.b64decode(encoded))).convert("RGB")
             buffer = io.BytesIO()
-            picture.save(buffer, "jpeg", quality=QUALITY, subsampling=0, optimize=True)
+            picture.save(buffer, "jpeg", quality=QUALITY, subsampling=0)
             output.data["image/jpeg"] = base64.b64encode(buffer.getvalue()).decode()
             del output.data["image/png"]
             if "image/png" in output.metadata:
