@@ -1,0 +1,134 @@
+"""How much a texture holds: its entropy in bits a pixel, from the error of a denoiser (I-MMSE).
+
+Guo, Shamai & Verdú (2005): for y = x + sigma eps, of N pixels and 3 channels, dI(x; y) / d(1/sigma^2) is half the least
+mean squared error. With the loss of Eq. 4, L(sigma) = E|eps_hat - eps|^2 a channel, the error is sigma^2 L, and so
+
+    I(x; x + s eps) = 3 N  integral from s to infinity of L(sigma) d log sigma      [nats].
+
+I is what an image of the texture tells through noise of size s: the entropy of the texture at the resolution s. It is
+finite, is zero for a constant image, and is h(x + s eps) - h(s eps). So a density is asked for its entropy without its
+partition function. A denoiser that is not the best one loses more, which makes the number an upper bound (Verdú 2010:
+a cross-entropy, if it is the best one for another density); so long as it has not seen the image that it denoises.
+
+For a Gaussian texture the integral is 1/2 log det(1 + S / s^2) exactly. The difference between its value with the
+exemplar's spectrum and that of a better model is what the texture has beyond its spectrum (negentropy).
+
+The integral is that of a cubic spline through levels even in log sigma; above the last L falls as sigma^-2, which adds
+L/2 there. s is 0.02, five grey levels, the least noise that models are judged at; photographs hold more, below it.
+"""
+
+import math
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import torch
+import typer
+from scipy.interpolate import CubicSpline
+from torch import Tensor
+
+from lib.errors import TextureError
+from lib.evaluation.protocol import Protocol, halves
+from lib.evaluation.reference import noise
+from lib.images import EXEMPLARS, exemplar
+from lib.model import Model
+from lib.samplers.denoise import denoise
+from lib.samplers.match import LAG, gaussian_of
+from lib.statistics.gaussian import GaussianTexture
+from lib.training.checkpoint import load
+
+CHANNELS = 3
+LEVELS = 10
+LEAST, MOST = 0.02, 2.0  # pixel units; above, textures are as good as Gaussian and L is below 0.003
+FRAME = 16  # pixels at the border of a crop, whose surroundings no denoiser knows, are not counted
+
+Denoiser = Callable[[Tensor, float], Tensor]  # (y [B,3,H,W], sigma) -> E[x | y]
+
+
+@dataclass(frozen=True)
+class Entropy:
+    """Bits a pixel, all three channels together, at noise `sigma`, and their standard error over crops."""
+
+    bits: float
+    error: float
+    sigma: float
+
+
+def levels(count: int = LEVELS, least: float = LEAST, most: float = MOST) -> list[float]:
+    """Noise levels, even in log sigma."""
+    return torch.logspace(math.log10(least), math.log10(most), count, dtype=torch.float64).tolist()
+
+
+def losses(denoiser: Denoiser, x: Tensor, sigmas: Sequence[float], seed: int = 0, frame: int = FRAME) -> Tensor:
+    """L of each crop at each level, [B,K]: x [B,3,H,W] in [0,1], noise as in `reference.py`."""
+    found = []
+    for sigma in sigmas:
+        epsilon = noise(x, sigma, seed)
+        error = (x + sigma * epsilon - denoiser(x + sigma * epsilon, sigma)) / sigma - epsilon
+        inside = error[..., frame : error.shape[-2] - frame, frame : error.shape[-1] - frame]
+        found.append(inside.double().square().mean((1, 2, 3)))
+    return torch.stack(found, 1)
+
+
+def information(sigmas: Sequence[float], loss: Tensor) -> Tensor:
+    """I(x; x + s eps) in bits a pixel from losses [...,K] at K increasing levels, the first of them s -> [...].
+
+    Raises:
+        TextureError: fewer than four levels, or not increasing.
+    """
+    at = torch.as_tensor(sigmas, dtype=torch.float64).log()
+    if len(at) < 4 or not (at.diff() > 0).all() or loss.shape[-1] != len(at):
+        raise TextureError(f"{len(at)} levels for {loss.shape[-1]} losses; give four or more, increasing")
+    spline = CubicSpline(at.numpy(), loss.double().numpy(), axis=-1)
+    nats = torch.as_tensor(spline.integrate(at[0].item(), at[-1].item())) + loss[..., -1] / 2
+    return CHANNELS * nats / math.log(2)
+
+
+def entropy(denoiser: Denoiser, x: Tensor, sigmas: Sequence[float] | None = None, seed: int = 0) -> Entropy:
+    """Of crops x [B,3,H,W], B > 1, by a denoiser that has not seen them: an upper bound."""
+    sigmas = levels() if sigmas is None else sigmas
+    bits = information(sigmas, losses(denoiser, x, sigmas, seed))
+    return Entropy(bits.mean().item(), (bits.std() / len(bits) ** 0.5).item(), sigmas[0])
+
+
+def gaussian_entropy(texture: GaussianTexture, sigma: float, side: int = 128) -> float:
+    """Exactly, for the first of some Gaussian textures: bits a pixel on a torus of `side` pixels."""
+    noisy = texture.entropy(side, side, sigma)[0].item() / side**2
+    return (noisy - CHANNELS / 2 * math.log(2 * math.pi * math.e * sigma**2)) / math.log(2)
+
+
+def wiener(texture: GaussianTexture) -> Denoiser:
+    """The best denoiser of a Gaussian texture."""
+    return texture.denoised
+
+
+def learned(model: Model, x0: Tensor) -> Denoiser:
+    """Miyasawa's estimate with the multipliers of x0 [3,H,W]."""
+    return lambda y, sigma: denoise(model, y, x0, sigma)
+
+
+def report(
+    n: Annotated[int, typer.Option(help="Crops of each exemplar.")] = 16,
+    checkpoint: Annotated[str, typer.Option(help="A shipped model or the path of one.")] = "default",
+    name: Annotated[list[str] | None, typer.Option("--exemplar", help="May be repeated; default: the nine.")] = None,
+) -> None:
+    """Bits a pixel of each exemplar's right half, by models of its left half, least first."""
+    model, protocol, rows = load(checkpoint), Protocol(n), []
+    for e in name or EXEMPLARS:
+        left, x = halves(exemplar(e))[0], protocol.reference(e).float() / 255
+        gaussian = entropy(wiener(gaussian_of(left[None])), x)
+        rows.append((entropy(learned(model, left), x), gaussian, e))
+        print(e, file=sys.stderr, flush=True)
+    print(f"Bits a pixel at sigma {LEAST} ({n} crops); Gaussian: by spectrum alone, lags to {LAG}\n")
+    print("| exemplar | model | Gaussian | beyond the spectrum |\n|---|---|---|---|")
+    for ours, gaussian, e in sorted(rows, key=lambda row: row[0].bits):
+        columns = [f"{found.bits:.2f} ± {found.error:.2f}" for found in (ours, gaussian)]
+        print(f"| {e} | {' | '.join(columns)} | {gaussian.bits - ours.bits:.2f} |")
+
+
+if __name__ == "__main__":
+    try:
+        typer.run(report)
+    except (TextureError, KeyboardInterrupt) as error:
+        sys.exit(f"error: {error}" if str(error) else 1)
