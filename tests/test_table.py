@@ -65,8 +65,8 @@ def test_crops_are_evenly_spread_and_the_first_are_the_same_for_every_n() -> Non
     x = torch.cat([places, places[:1]])
     assert torch.equal(spread(x, 40, 64)[:16], spread(x, 40, 16))
     corners = spread(x, 40, 64)[:, :2, 0, 0].double() / 255 * 199 / 161  # in [0,1]
-    assert torch.histc(corners[:, 0], 4, 0, 1).tolist() == pytest.approx([16] * 4, abs=2)
-    assert torch.histc(corners[:, 1], 4, 0, 1).tolist() == pytest.approx([16] * 4, abs=2)
+    assert torch.histc(corners[:, 0], 4, 0, 1).tolist() == pytest.approx([16] * 4, abs=3)
+    assert torch.histc(corners[:, 1], 4, 0, 1).tolist() == pytest.approx([16] * 4, abs=3)
     with pytest.raises(TextureError, match="no crop of 64"):
         spread(x[:, :50], 64, 2)
 

@@ -29,7 +29,7 @@ from scipy.interpolate import CubicSpline
 from torch import Tensor
 
 from lib.errors import TextureError
-from lib.evaluation.protocol import Protocol, halves
+from lib.evaluation.protocol import halves, spread
 from lib.evaluation.reference import noise
 from lib.images import EXEMPLARS, exemplar
 from lib.model import Model
@@ -41,6 +41,7 @@ from lib.training.checkpoint import load
 CHANNELS = 3
 LEVELS = 10
 LEAST, MOST = 0.02, 2.0  # pixel units; above, textures are as good as Gaussian and L is below 0.003
+CROP = 128  # pixels a side
 FRAME = 16  # pixels at the border of a crop, whose surroundings no denoiser knows, are not counted
 
 Denoiser = Callable[[Tensor, float], Tensor]  # (y [B,3,H,W], sigma) -> E[x | y]
@@ -114,9 +115,12 @@ def report(
     name: Annotated[list[str] | None, typer.Option("--exemplar", help="May be repeated; default: the nine.")] = None,
 ) -> None:
     """Bits a pixel of each exemplar's right half, by models of its left half, least first."""
-    model, protocol, rows = load(checkpoint), Protocol(n), []
+    if n < 2:
+        raise TextureError(f"{n} crops of each exemplar; give two or more, for there to be an error")
+    model, rows = load(checkpoint), []
     for e in name or EXEMPLARS:
-        left, x = halves(exemplar(e))[0], protocol.reference(e).float() / 255
+        left, right = halves(exemplar(e))
+        x = spread(right, CROP, n).float() / 255
         gaussian = entropy(wiener(gaussian_of(left[None])), x)
         rows.append((entropy(learned(model, left), x), gaussian, e))
         print(e, file=sys.stderr, flush=True)

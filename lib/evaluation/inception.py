@@ -58,7 +58,7 @@ class Trunk:
 
     def _conv(self, h: Tensor, i: int, stride: int = 1, pad: bool = True) -> Tensor:
         kernel, bias = self.weights[i]
-        margin = (kernel.shape[2] // 2, kernel.shape[3] // 2) if pad else 0
+        margin = (kernel.shape[2] // 2, kernel.shape[3] // 2) if pad else (0, 0)
         return F.relu(F.conv2d(h, kernel, bias, stride, margin))
 
     def _chain(self, h: Tensor, numbers: Sequence[int]) -> Tensor:

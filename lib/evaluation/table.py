@@ -23,7 +23,7 @@ from lib.errors import TextureError
 from lib.evaluation.cells import Cell, cell, featured
 from lib.evaluation.features import Features, load_features
 from lib.evaluation.frechet import Interval, floor
-from lib.evaluation.protocol import Protocol
+from lib.evaluation.protocol import LEAST, Protocol
 from lib.evaluation.scores import FLOOR, Score, scores
 from lib.images import EXEMPLARS
 from lib.models import MODELS
@@ -39,6 +39,7 @@ PAPER = {
 }
 ROWS = tuple(name for name in (*PAPER, "gaussian", "portilla-simoncelli", "soul") if name in MODELS)
 REFERENCE = "reference"
+CURVE = 64  # samples that the floor's curve reaches at least
 FULL = 1024  # samples from which on a table is not called a reduced one
 
 Scores = Mapping[str, Mapping[str, Score]]  # by exemplar, then by row
@@ -102,8 +103,9 @@ def scored(out: Path, column: Mapping[str, Cell], features: Features) -> dict[st
 
 
 def curve(out: Path, protocol: Protocol, exemplar: str, features: Features) -> dict[int, float]:
-    """The floor at n, 2n and 4n samples: what more of them would bring."""
-    counts = [protocol.n, 2 * protocol.n, 4 * protocol.n]
+    """The floor at 16, 32, 64, ... and n samples: how much of a distance is too few of them."""
+    doubled = [LEAST * 2**k for k in range(12)]
+    counts = sorted({protocol.n, *(c for c in doubled if c <= max(protocol.n, CURVE))})
     most = Protocol(counts[-1], protocol.side)
     asked = {"n": most.n, "side": most.side}
     left = cell(out / "curve", FLOOR, exemplar, asked, lambda: most.crops(exemplar))
