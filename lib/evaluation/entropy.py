@@ -24,12 +24,13 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import torch
+import torch.nn.functional as F
 import typer
 from scipy.interpolate import CubicSpline
 from torch import Tensor
 
 from lib.errors import TextureError
-from lib.evaluation.protocol import halves, spread
+from lib.evaluation.protocol import halves
 from lib.evaluation.reference import noise
 from lib.images import EXEMPLARS, exemplar
 from lib.model import Model
@@ -41,7 +42,7 @@ from lib.training.checkpoint import load
 CHANNELS = 3
 LEVELS = 10
 LEAST, MOST = 0.02, 2.0  # pixel units; above, textures are as good as Gaussian and L is below 0.003
-CROP = 128  # pixels a side
+PART = 100  # pixels a side, of the parts between which the standard error is taken
 FRAME = 16  # pixels at the border of a crop, whose surroundings no denoiser knows, are not counted
 
 Denoiser = Callable[[Tensor, float], Tensor]  # (y [B,3,H,W], sigma) -> E[x | y]
@@ -49,7 +50,7 @@ Denoiser = Callable[[Tensor, float], Tensor]  # (y [B,3,H,W], sigma) -> E[x | y]
 
 @dataclass(frozen=True)
 class Entropy:
-    """Bits a pixel, all three channels together, at noise `sigma`, and their standard error over crops."""
+    """Bits a pixel, all three channels together, at noise `sigma`, and their standard error over parts of the image."""
 
     bits: float
     error: float
@@ -58,17 +59,23 @@ class Entropy:
 
 def levels(count: int = LEVELS, least: float = LEAST, most: float = MOST) -> list[float]:
     """Noise levels, even in log sigma."""
-    return torch.logspace(math.log10(least), math.log10(most), count, dtype=torch.float64).tolist()
+    return [least * (most / least) ** (k / (count - 1)) for k in range(count)]
 
 
 def losses(denoiser: Denoiser, x: Tensor, sigmas: Sequence[float], seed: int = 0, frame: int = FRAME) -> Tensor:
-    """L of each crop at each level, [B,K]: x [B,3,H,W] in [0,1], noise as in `reference.py`."""
-    found = []
+    """L at each level of each part, some 100 pixels a side, of images x [B,3,H,W] in [0,1]: [parts,K].
+
+    The noise is that of `reference.py`. `frame` pixels at the border are not counted.
+    """
+    height, width = (side - 2 * frame for side in x.shape[-2:])
+    if min(height, width) < 1:
+        raise TextureError(f"{x.shape[-2]}x{x.shape[-1]} pixels less a frame of {frame} leave none; give larger images")
+    parts, found = (max(1, height // PART), max(1, width // PART)), []
     for sigma in sigmas:
         epsilon = noise(x, sigma, seed)
         error = (x + sigma * epsilon - denoiser(x + sigma * epsilon, sigma)) / sigma - epsilon
-        inside = error[..., frame : error.shape[-2] - frame, frame : error.shape[-1] - frame]
-        found.append(inside.double().square().mean((1, 2, 3)))
+        inside = error[..., frame : frame + height, frame : frame + width].double()
+        found.append(F.adaptive_avg_pool2d(inside.square().mean(1), parts).flatten())
     return torch.stack(found, 1)
 
 
@@ -87,7 +94,7 @@ def information(sigmas: Sequence[float], loss: Tensor) -> Tensor:
 
 
 def entropy(denoiser: Denoiser, x: Tensor, sigmas: Sequence[float] | None = None, seed: int = 0) -> Entropy:
-    """Of crops x [B,3,H,W], B > 1, by a denoiser that has not seen them: an upper bound."""
+    """Of images x [B,3,H,W] by a denoiser that has not seen them: an upper bound. One part alone has no error (nan)."""
     sigmas = levels() if sigmas is None else sigmas
     bits = information(sigmas, losses(denoiser, x, sigmas, seed))
     return Entropy(bits.mean().item(), (bits.std() / len(bits) ** 0.5).item(), sigmas[0])
@@ -110,21 +117,17 @@ def learned(model: Model, x0: Tensor) -> Denoiser:
 
 
 def report(
-    n: Annotated[int, typer.Option(help="Crops of each exemplar.")] = 16,
     checkpoint: Annotated[str, typer.Option(help="A shipped model or the path of one.")] = "default",
     name: Annotated[list[str] | None, typer.Option("--exemplar", help="May be repeated; default: the nine.")] = None,
 ) -> None:
     """Bits a pixel of each exemplar's right half, by models of its left half, least first."""
-    if n < 2:
-        raise TextureError(f"{n} crops of each exemplar; give two or more, for there to be an error")
     model, rows = load(checkpoint), []
     for e in name or EXEMPLARS:
         left, right = halves(exemplar(e))
-        x = spread(right, CROP, n).float() / 255
-        gaussian = entropy(wiener(gaussian_of(left[None])), x)
-        rows.append((entropy(learned(model, left), x), gaussian, e))
+        gaussian = entropy(wiener(gaussian_of(left[None])), right[None])
+        rows.append((entropy(learned(model, left), right[None]), gaussian, e))
         print(e, file=sys.stderr, flush=True)
-    print(f"Bits a pixel at sigma {LEAST} ({n} crops); Gaussian: by spectrum alone, lags to {LAG}\n")
+    print(f"Bits a pixel through noise of {LEAST}; Gaussian: by mean and autocovariance, lags to {LAG}\n")
     print("| exemplar | model | Gaussian | beyond the spectrum |\n|---|---|---|---|")
     for ours, gaussian, e in sorted(rows, key=lambda row: row[0].bits):
         columns = [f"{found.bits:.2f} ± {found.error:.2f}" for found in (ours, gaussian)]

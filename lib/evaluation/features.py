@@ -4,10 +4,11 @@
   (95 MB) into torch.hub's cache, or read from a path (.pth). Only their Fréchet distance is called FID.
 - A substitute: the trunk of another Inception v3 (`inception.py`), from a path (.safetensors), at a depth of its own.
 
-How many samples n it takes depends on the features. A covariance of d features from n samples has rank n - 1, so below
-n of about d the Fréchet distance of two sets from one distribution is far from zero; it is read against its floor, two
-halves of one texture at the same n. The kernel distance has no such bias. Among the trunk's depths mixed2 (288) is
-the default: pool2's 192 are edges and colours, which Gaussian textures share; mixed5's 768 want more samples.
+A covariance of d features from n samples has rank n - 1, so below n of about d the Fréchet distance of two sets from
+one distribution is far from zero. What helps is a spectrum that falls fast, not a small d. With 16 crops of grass,
+cloth, marble and glitter, Gaussian textures are 2.0, 35, 1.8 and 12 times as far as the floor (`protocol.py`) in
+mixed5's 768 features; 1.0, 41, 1.7 and 20 times in mixed2's 288; 1.4, 14, 1.0 and 15 times in pool2's 192. Hence mixed5
+is the default. The kernel distance has no such bias, and tells the first of these apart too in mixed5 alone.
 """
 
 import hashlib
@@ -27,7 +28,7 @@ from lib.evaluation.fidelity import fidelity
 from lib.evaluation.inception import DEPTHS, Trunk
 
 VARIABLE = "TEXTURES_INCEPTION"  # the environment's word on the default: a path, or a path:depth
-DEPTH = "mixed2"
+DEPTH = "mixed5"
 BATCH = 8  # images at a time; 299x299 pixels each inside the network
 
 
