@@ -43,7 +43,7 @@ CHANNELS = 3
 LEVELS = 10
 LEAST, MOST = 0.02, 2.0  # pixel units; above, textures are as good as Gaussian and L is below 0.003
 PART = 100  # pixels a side, of the parts between which the standard error is taken
-FRAME = 16  # pixels at the border of a crop, whose surroundings no denoiser knows, are not counted
+FRAME = 16  # pixels at the border of an image, whose surroundings no denoiser knows, are not counted
 
 Denoiser = Callable[[Tensor, float], Tensor]  # (y [B,3,H,W], sigma) -> E[x | y]
 

@@ -8,6 +8,7 @@ which fill the half evenly for every n; they overlap.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -50,7 +51,7 @@ class Protocol:
         """n crops of the right half, uint8 [n,3,side,side]."""
         return spread(halves(exemplar(name))[1], self.side, self.n)
 
-    def samples(self, name: str, model: str, **settings: object) -> Tensor:
+    def samples(self, name: str, model: str, **settings: Any) -> Tensor:
         """n samples of an exemplar by a model of lib.MODELS, uint8 [n,3,side,side].
 
         Sample 8 j + k is the j-th of source k, from (8 seed + k, j).
