@@ -212,9 +212,7 @@ def execute(notebook: Notebook, every: Sequence[Notebook], settings: Settings, p
         nbformat.write(executed, settings.site / f"{notebook.stem}.ipynb")
         (settings.site / f"{notebook.stem}.html").write_text(page, encoding="utf-8")
     finished = outputs(notebook, settings)
-    cache.write(
-        record(notebook, settings), known, finished, settings.root, rows=rows, seconds=round(seconds, 1)
-    )
+    cache.write(record(notebook, settings), known, finished, settings.root, rows=rows, seconds=round(seconds, 1))
     return Outcome(notebook, "done", seconds, len(wanted))
 
 

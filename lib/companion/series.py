@@ -55,9 +55,7 @@ class Notebook:
                     lines = [line for line in ast.parse(cell["source"]).body if isinstance(line, ast.Assign)]
                     return {ast.unparse(line.targets[0]): ast.literal_eval(line.value) for line in lines}
                 except (SyntaxError, ValueError) as error:
-                    raise TextureError(
-                        f"{self.path}: a parameter is a plain name = value; {error}"
-                    ) from error
+                    raise TextureError(f"{self.path}: a parameter is a plain name = value; {error}") from error
         raise TextureError(f"{self.path} has no cell tagged 'parameters'; give one to its first code cell")
 
     def settings(self, profile: str) -> dict[str, Any]:
@@ -136,9 +134,7 @@ def choose(notebooks: Sequence[Notebook], only: Sequence[str]) -> list[Notebook]
         if wanted.isdigit():
             hits = [n.stem for n in notebooks if int(n.stem[:2]) == int(wanted)]
         else:
-            hits = [n.stem for n in notebooks if wanted == n.stem] or [
-                n.stem for n in notebooks if wanted in n.stem
-            ]
+            hits = [n.stem for n in notebooks if wanted == n.stem] or [n.stem for n in notebooks if wanted in n.stem]
         if len(hits) != 1:
             what = f"means {' and '.join(hits)}" if hits else "is no notebook"
             raise TextureError(f"--only {name} {what}; known are {', '.join(n.stem for n in notebooks)}")

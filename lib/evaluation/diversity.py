@@ -8,16 +8,32 @@ Copies are looked for patch by patch: the root mean square difference of a patch
 exemplar (or in any other images, the training set among them). What is near is told by patches that cannot be copies:
 those of another piece of the same texture, which the model has not seen. A copied patch is far nearer than these, and
 its neighbours are copied from beside it, at the same offset; this coherence is what verbatim copying cannot hide.
+
+    python -m lib.evaluation.diversity OUT                   of the samples that come with the library
+    python -m lib.evaluation.diversity OUT --images FOLDER   with the distance from a folder of training images too
 """
 
+import json
+import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
+import typer
 from torch import Tensor
 
 from lib.errors import TextureError
+from lib.evaluation import shipped as shipping
+from lib.evaluation.protocol import SOURCES, halves
+from lib.evaluation.scores import FLOOR
+from lib.images import exemplar, read_image
+from lib.whole import write_whole
+
+SHIPPED = Path(__file__).parent / "shipped"
+TABLE = "diversity.json"
 
 SIDE = 16  # pixels of a patch: a blade, a thread, a spark
 STRIDE = 8
@@ -136,3 +152,71 @@ def coherence(found: Nearest, x: Tensor, side: int = SIDE, step: int = STRIDE) -
     apart = place.diff(dim=2) - torch.tensor([0, step])
     together = (apart.abs() <= 1).all(-1) & (image.diff(dim=2) == 0)
     return together.float().mean().item()
+
+
+@dataclass(frozen=True)
+class Row:
+    """One cell of Table 1: shares of the crops' spread, and copying from the half that the model saw.
+
+    `trained` is the ratio of median distances from the training images, 0 where none were named.
+    """
+
+    model: str
+    exemplar: str
+    spread: Spread
+    copying: Copying
+    trained: float = 0.0
+
+
+def row(model: str, name: str, training: list[Tensor], samples: Path = shipping.SHIPPED) -> Row:
+    """Of samples that come with the library, one of each source for the copies."""
+    ours, fresh = (shipping.images(of, name, samples).images for of in (model, shipping.REFERENCE))
+    f, f_crops = (shipping.values_of(of, name, None, samples) for of in (model, FLOOR))
+    x, y = ours[:SOURCES].float() / 255, fresh[:SOURCES].float() / 255
+    found = copying(x, y, [halves(exemplar(name))[0]], step=SIDE)
+    trained = 0.0
+    if training:
+        near = [nearest(cut(z, SIDE, SIDE), training, 4).distance.median() for z in (x, y)]
+        trained = (near[0] / near[1]).item()
+    return Row(model, name, spread(f, f_crops, SOURCES), found, trained)
+
+
+def shipped(folder: Path = SHIPPED) -> list[Row]:
+    """The rows of a run; those that come with the library unless another folder is named."""
+    try:
+        rows = json.loads((folder / TABLE).read_text(encoding="utf-8"))
+        return [Row(**r | {"spread": Spread(**r["spread"]), "copying": Copying(**r["copying"])}) for r in rows]
+    except (OSError, ValueError, TypeError, KeyError):
+        raise TextureError(
+            f"{folder} holds no {TABLE}; python -m lib.evaluation.diversity {folder} writes one"
+        ) from None
+
+
+def report(
+    out: Annotated[Path, typer.Argument(help="Folder of the table.")],
+    images: Annotated[Path | None, typer.Option(help="Folder of images that the model was trained on.")] = None,
+) -> None:
+    """Spread and copying of each cell that comes with the library; the crops themselves in the row "floor"."""
+    rows = shipped(out) if (out / TABLE).exists() else []
+    listed = shipping.index()
+    paths = sorted(p for p in images.rglob("*") if p.suffix.lower() in (".jpg", ".jpeg", ".png")) if images else []
+    if images and not paths:
+        raise TextureError(f"{images} holds no JPEG or PNG; name the folder of the training images")
+    training = [read_image(path) for path in paths]
+    for name in listed["exemplars"]:
+        for model in (m for m in listed["rows"] if m != shipping.REFERENCE):
+            if not any((r.model, r.exemplar) == (model, name) for r in rows):
+                rows.append(found := row(model, name, training))
+                text = json.dumps([asdict(r) for r in rows], indent=1) + "\n"
+                write_whole(out / TABLE, lambda path: path.write_text(text, encoding="utf-8"))  # noqa: B023
+                print(
+                    f"{model:<20} {name:<8} spread {found.spread.total:5.2f}  near {found.copying.typical:5.2f}",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    try:
+        typer.run(report)
+    except (TextureError, KeyboardInterrupt) as error:
+        sys.exit(f"error: {error}" if str(error) else "interrupted; the same command goes on where it was")

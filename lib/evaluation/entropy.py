@@ -17,10 +17,12 @@ The integral is that of a cubic spline through levels even in log sigma; above t
 L/2 there. s is 0.02, five grey levels, the least noise that models are judged at; photographs hold more, below it.
 """
 
+import csv
 import math
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
 from typing import Annotated
 
 import torch
@@ -35,10 +37,13 @@ from lib.evaluation.reference import noise
 from lib.images import EXEMPLARS, exemplar
 from lib.model import Model
 from lib.samplers.denoise import denoise
-from lib.samplers.match import LAG, gaussian_of
+from lib.samplers.match import gaussian_of
 from lib.statistics.gaussian import GaussianTexture
 from lib.training.checkpoint import load
+from lib.whole import write_whole
 
+SHIPPED = Path(__file__).parent / "shipped"
+TABLE = "entropy.csv"
 CHANNELS = 3
 LEVELS = 10
 LEAST, MOST = 0.02, 2.0  # pixel units; above, textures are as good as Gaussian and L is below 0.003
@@ -116,26 +121,66 @@ def learned(model: Model, x0: Tensor) -> Denoiser:
     return lambda y, sigma: denoise(model, y, x0, sigma)
 
 
+@dataclass(frozen=True)
+class Row:
+    """Bits a pixel of an exemplar's right half by models of its left half, each with its standard error."""
+
+    exemplar: str
+    learned: float
+    learned_error: float
+    gaussian: float
+    gaussian_error: float
+
+    @property
+    def negentropy(self) -> float:
+        """What the learned model knows beyond the spectrum."""
+        return self.gaussian - self.learned
+
+
+def row(model: Model, name: str) -> Row:
+    """Of one exemplar."""
+    left, right = halves(exemplar(name))
+    ours, gaussian = (entropy(d, right[None]) for d in (learned(model, left), wiener(gaussian_of(left[None]))))
+    return Row(name, *(round(v, 4) for found in (ours, gaussian) for v in (found.bits, found.error)))
+
+
+def shipped(folder: Path = SHIPPED) -> list[Row]:
+    """The rows of a run, least entropy first; those that come with the library unless another folder is named."""
+    try:
+        with (folder / TABLE).open(encoding="utf-8", newline="") as file:
+            rows = [
+                Row(line["exemplar"], *(float(line[f.name]) for f in fields(Row)[1:])) for line in csv.DictReader(file)
+            ]
+    except (OSError, ValueError, KeyError):
+        raise TextureError(f"{folder} holds no {TABLE}; python -m lib.evaluation.entropy {folder} writes one") from None
+    return sorted(rows, key=lambda r: r.learned)
+
+
 def report(
+    out: Annotated[Path, typer.Argument(help="Folder of the table.")],
     checkpoint: Annotated[str, typer.Option(help="A shipped model or the path of one.")] = "default",
     name: Annotated[list[str] | None, typer.Option("--exemplar", help="May be repeated; default: the nine.")] = None,
 ) -> None:
-    """Bits a pixel of each exemplar's right half, by models of its left half, least first."""
-    model, rows = load(checkpoint), []
+    """Bits a pixel of each exemplar's right half, by models of its left half."""
+    model, rows = load(checkpoint), shipped(out) if (out / TABLE).exists() else []
     for e in name or EXEMPLARS:
-        left, right = halves(exemplar(e))
-        gaussian = entropy(wiener(gaussian_of(left[None])), right[None])
-        rows.append((entropy(learned(model, left), right[None]), gaussian, e))
-        print(e, file=sys.stderr, flush=True)
-    print(f"Bits a pixel through noise of {LEAST}; Gaussian: by mean and autocovariance, lags to {LAG}\n")
-    print("| exemplar | model | Gaussian | beyond the spectrum |\n|---|---|---|---|")
-    for ours, gaussian, e in sorted(rows, key=lambda row: row[0].bits):
-        columns = [f"{found.bits:.2f} ± {found.error:.2f}" for found in (ours, gaussian)]
-        print(f"| {e} | {' | '.join(columns)} | {gaussian.bits - ours.bits:.2f} |")
+        if e not in [r.exemplar for r in rows]:
+            rows.append(found := row(model, e))
+            write_whole(out / TABLE, lambda path: _write(path, rows))
+            print(
+                f"{e:<8} {found.learned:6.2f} ± {found.learned_error:.2f}   Gaussian {found.gaussian:6.2f}", flush=True
+            )
+
+
+def _write(path: Path, rows: Sequence[Row]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow([f.name for f in fields(Row)])
+        writer.writerows(astuple(r) for r in rows)
 
 
 if __name__ == "__main__":
     try:
         typer.run(report)
     except (TextureError, KeyboardInterrupt) as error:
-        sys.exit(f"error: {error}" if str(error) else 1)
+        sys.exit(f"error: {error}" if str(error) else "interrupted; the same command goes on where it was")

@@ -50,6 +50,5 @@ def scores(
         if len(samples) > 1 and all(found[name].below(found[other]) for other in samples if other != name)
     }
     return {
-        name: Score(len(x), found[name], *kernel_distance(x, reference), best=name in best)
-        for name, x in sets.items()
+        name: Score(len(x), found[name], *kernel_distance(x, reference), best=name in best) for name, x in sets.items()
     }
