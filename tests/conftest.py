@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.xdist_group("newcomer"))
 
 
-def write_notebook(path: Path, cells: Sequence[str], figures: Sequence[str] = ()) -> None:
+def write_notebook(path: Path, cells: Sequence[str], figures: Sequence[str] = (), tables: Sequence[str] = ()) -> None:
     """A notebook from strings: those that start with "# " and a capital are prose, the rest is code."""
     rows: list[dict[str, Any]] = []
     parameters = 'profile = "laptop"\ndata = ""\ndevice = "cpu"'
@@ -41,7 +41,7 @@ def write_notebook(path: Path, cells: Sequence[str], figures: Sequence[str] = ()
         else:
             rows.append({**row, "cell_type": "code", "execution_count": None, "outputs": []})
     metadata = {
-        "companion": {"figures": list(figures)},
+        "companion": {"figures": list(figures), "tables": list(tables)},
         "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
     }
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -173,9 +173,7 @@ def _python_for(rights: dict[str, Any]) -> bool:
 @pytest.fixture(scope="session")
 def series(newcomer: Newcomer) -> Series:
     """The first command of the README, at toy size, installation included; run once for all tests that look at it."""
-    done = subprocess.run(
-        **newcomer.command("--profile", "smoke"), capture_output=True, timeout=1800, check=False
-    )
+    done = subprocess.run(**newcomer.command("--profile", "smoke"), capture_output=True, timeout=1800, check=False)
     return Series(newcomer, done)
 
 

@@ -92,6 +92,25 @@ def test_failures_are_told_and_do_not_stop_the_others(toy: Path, companion: Comp
     assert statuses(companion("run"))["03_promise"] == "no figure never_made"
 
 
+def test_tables_lie_beside_the_figures(toy: Path, companion: Companion) -> None:
+    made = "from lib.companion import figures\nfigures.save_table('a,b\\n1,2\\n', 'numbers.csv')"
+    write_notebook(toy / "notebooks" / "02_table.ipynb", ["# Table", made], tables=["numbers.csv"])
+    write_notebook(toy / "notebooks" / "03_undeclared.ipynb", ["# Undeclared", made.replace("numbers", "others")])
+    write_notebook(toy / "notebooks" / "04_promise.ipynb", ["# Promise", "1 + 1"], tables=["never.md"])
+    told = statuses(companion("run", "--only", "02", "--only", "03", "--only", "04"))
+    assert told == {
+        "02_table": "done",
+        "03_undeclared": "table others.csv is not declared",
+        "04_promise": "no table never.md",
+    }
+    table = toy / "figures" / "numbers.csv"
+    assert table.read_text() == "a,b\n1,2\n"
+    assert statuses(companion("run", "--only", "02")) == {"02_table": "reused"}
+    table.unlink()
+    assert statuses(companion("run", "--only", "02")) == {"02_table": "done"}
+    assert table.exists()
+
+
 def test_a_kernel_that_dies_is_told_and_stops_nothing(toy: Path, companion: Companion) -> None:
     """As it does when the machine runs out of memory."""
     write_notebook(toy / "notebooks" / "00_near.ipynb", ["# Near", "import os\nos.kill(os.getpid(), 9)"])
@@ -175,9 +194,7 @@ def test_heavy_pictures_are_lightened_and_light_ones_left() -> None:
         (["rum"], ["rum", "run, filter, train"]),
     ],
 )
-def test_a_wrong_command_line_says_what_is_known(
-    companion: Companion, arguments: list[str], words: list[str]
-) -> None:
+def test_a_wrong_command_line_says_what_is_known(companion: Companion, arguments: list[str], words: list[str]) -> None:
     done = companion(*arguments)
     assert done.returncode != 0
     assert done.stderr.startswith("error: ")

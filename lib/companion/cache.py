@@ -29,7 +29,7 @@ def inputs(notebook: Notebook, root: Path, parameters: dict[str, Any]) -> dict[s
     """
     found = {
         "cells": notebook.source_sha256,
-        "declared figures": _digest(sorted(notebook.figures)),
+        "declared figures": _digest(sorted([*notebook.figures, *notebook.tables])),
         "parameters": _digest(parameters),
     }
     for value in parameters.values():

@@ -122,8 +122,7 @@ def save(figure: Figure, name: str, alt: str = "", **parameters: Any) -> Path:
     global _clock
     if not name.replace("_", "").isalnum():
         raise TextureError(f"a figure's name is made of letters, digits and _; this one is {name!r}")
-    folder = Path(os.environ.get("TEXTURES_FIGURES") or ROOT / "figures")
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = _folder()
     row: dict[str, Any] = {
         "profile": os.environ.get("TEXTURES_PROFILE") or "laptop",
         "command": os.environ.get("TEXTURES_COMMAND") or "run by hand",
@@ -143,6 +142,22 @@ def save(figure: Figure, name: str, alt: str = "", **parameters: Any) -> Path:
     plt.close(figure)
     _clock = time.perf_counter()
     return path
+
+
+def save_table(text: str, name: str) -> Path:
+    """Write a table beside the figures, such as `table_1.csv`, and return its path; the runner wants it declared."""
+    stem, dot, suffix = name.rpartition(".")
+    if not dot or not stem.replace("_", "").isalnum() or suffix not in ("csv", "md"):
+        raise TextureError(f"a table's name is letters, digits and _, then .csv or .md; this one is {name!r}")
+    path = _folder() / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def _folder() -> Path:
+    folder = Path(os.environ.get("TEXTURES_FIGURES") or ROOT / "figures")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 @functools.cache

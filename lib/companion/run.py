@@ -115,7 +115,12 @@ def run(chosen: Sequence[Notebook], every: Sequence[Notebook], settings: Setting
 def outputs(notebook: Notebook, settings: Settings) -> list[Path]:
     """The files that running a notebook leaves."""
     pages = [settings.site / f"{notebook.stem}{suffix}" for suffix in (".ipynb", ".html")]
-    return pages + [settings.figures / f"{name}.png" for name in notebook.figures]
+    return pages + [settings.figures / name for name in made_by(notebook)]
+
+
+def made_by(notebook: Notebook) -> list[str]:
+    """Files that a notebook declares: its figures, and its tables beside them."""
+    return [*(f"{name}.png" for name in notebook.figures), *notebook.tables]
 
 
 def record(notebook: Notebook, settings: Settings) -> Path:
@@ -187,10 +192,13 @@ def execute(notebook: Notebook, every: Sequence[Notebook], settings: Settings, p
 
         wanted = set(notebook.figures)
         there = {path.stem for path in (stage / "figures").glob("*.png")}
-        if there != wanted:
+        beside = {path.name for path in (stage / "figures").glob("*") if path.suffix not in (".png", ".json")}
+        if there != wanted or beside != set(notebook.tables):
             status = "; ".join(
                 [f"no figure {name}" for name in sorted(wanted - there)]
                 + [f"figure {name} is not declared" for name in sorted(there - wanted)]
+                + [f"no table {name}" for name in sorted(set(notebook.tables) - beside)]
+                + [f"table {name} is not declared" for name in sorted(beside - set(notebook.tables))]
             )
             return Outcome(notebook, status, seconds, len(there & wanted))
         executed = clean(nbformat.read(made, as_version=4), notebook, settings, seconds)
@@ -206,8 +214,8 @@ def execute(notebook: Notebook, every: Sequence[Notebook], settings: Settings, p
             settings.figures.mkdir(parents=True, exist_ok=True)
             rows = json.loads((stage / "figures" / "manifest.json").read_text(encoding="utf-8"))
             rows = {name: {"notebook": notebook.stem, **row} for name, row in rows.items()}
-            for name in wanted:
-                shutil.move(stage / "figures" / f"{name}.png", settings.figures / f"{name}.png")
+            for name in made_by(notebook):
+                shutil.move(stage / "figures" / name, settings.figures / name)
             manifest.add(settings.figures, rows)
         nbformat.write(executed, settings.site / f"{notebook.stem}.ipynb")
         (settings.site / f"{notebook.stem}.html").write_text(page, encoding="utf-8")

@@ -33,6 +33,11 @@ class Notebook:
         return tuple(self.node["metadata"].get("companion", {}).get("figures", ()))
 
     @property
+    def tables(self) -> tuple[str, ...]:
+        """Files of text that lie beside its figures, in metadata.companion.tables."""
+        return tuple(self.node["metadata"].get("companion", {}).get("tables", ()))
+
+    @property
     def code(self) -> list[str]:
         """The code cells, without lines that are IPython's and not Python."""
         cells = [cell["source"] for cell in self.node["cells"] if cell["cell_type"] == "code"]
