@@ -44,7 +44,9 @@ def _function(name: str) -> Callable[..., Any]:
     try:
         return getattr(importlib.import_module(module), function)
     except ModuleNotFoundError as error:
-        raise TextureError(f"{name} needs the package {error.name}; ./run_all.sh installs everything") from error
+        raise TextureError(
+            f"{name} needs the package {error.name}; ./run_all.sh installs everything"
+        ) from error
 
 
 def _sizes(arguments: Sequence[str]) -> list[str]:

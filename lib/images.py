@@ -130,7 +130,9 @@ def check_image(x: torch.Tensor, name: str = "the image") -> torch.Tensor:
     if not x.is_floating_point():
         raise TextureError(f"{name} holds {str(x.dtype)[6:]} pixels; convert with x.float() / 255.")
     if min(shape[2:]) < SMALLEST:
-        raise TextureError(f"{name} is {shape[3]}x{shape[2]} pixels; a texture needs at least {SMALLEST} on each side.")
+        raise TextureError(
+            f"{name} is {shape[3]}x{shape[2]} pixels; a texture needs at least {SMALLEST} on each side."
+        )
     x = x.to(torch.float32)
     if not torch.isfinite(x).all():
         raise TextureError(f"{name} has pixels that are not finite (NaN or infinity); look at what made it.")

@@ -71,8 +71,12 @@ class Multipliers(nn.Module):
         embedding = 64
         self.embed = nn.Sequential(nn.Linear(16, embedding), nn.SiLU(), nn.Linear(embedding, embedding), nn.SiLU())
         self.stem = nn.Conv2d(3, channels[0], 4, stride=4)
-        self.stages = nn.ModuleList(nn.ModuleList(ConvNeXtBlock(c, embedding) for _ in range(depth)) for c in channels)
-        self.down = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairwise(channels))
+        self.stages = nn.ModuleList(
+            nn.ModuleList(ConvNeXtBlock(c, embedding) for _ in range(depth)) for c in channels
+        )
+        self.down = nn.ModuleList(
+            nn.Conv2d(a, b, 2, stride=2) for a, b in pairwise(channels)
+        )
         self.join = nn.Linear(channels[-1] + dim, width)
         self.films = nn.ModuleList(Film(width, embedding) for _ in range(2))
         self.hidden = nn.ModuleList(nn.Linear(width, width) for _ in range(2))
@@ -133,3 +137,5 @@ def as_sigma(sigma: Tensor | float, x: Tensor) -> Tensor:
     """sigma as [B] on x's device, a number being the same for every image."""
     sigma = torch.as_tensor(sigma, dtype=torch.float32, device=x.device)
     return sigma.expand(x.shape[0]) if sigma.dim() == 0 else sigma
+
+

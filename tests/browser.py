@@ -1,6 +1,6 @@
 """Chromium for the tests: the one that is here, else the system's package, else Playwright's download.
 
-python tests/browser.py      says which is there, and brings one if none is
+    python tests/browser.py      says which is there, and brings one if none is
 """
 
 import os

@@ -70,7 +70,9 @@ def options() -> set[str]:
     """What `python -m lib run` knows."""
     app = typer.Typer()
     app.command()(cli.run)
-    found = {option for p in typer.main.get_command(app).params for option in p.opts if option.startswith("--")}
+    found = {
+        option for p in typer.main.get_command(app).params for option in p.opts if option.startswith("--")
+    }
     return found - {"--install-completion", "--show-completion"}
 
 
@@ -95,7 +97,9 @@ def clone(tmp_path: Path, python: str) -> tuple[Path, str]:
     for name in ("run_all.sh", "environment.yml", "pyproject.toml", "lib/companion/environment.py"):
         (root / name).write_bytes((ROOT / name).read_bytes())
     for name in ("dirname", "sed", "cat", "mkdir", "ln", "touch"):
-        os.symlink(next(p for p in (Path("/usr/bin") / name, Path("/bin") / name) if p.exists()), tools / name)
+        os.symlink(
+            next(p for p in (Path("/usr/bin") / name, Path("/bin") / name) if p.exists()), tools / name
+        )
     (tools / "python3").write_text(python)
     (tools / "python3").chmod(0o755)
     return root, str(tools)

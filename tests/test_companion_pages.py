@@ -40,7 +40,9 @@ def test_a_page_loads_nothing(tmp_path: Path) -> None:
     prose = "# A & B\n\n$x<y$, [next](01_b.ipynb#c), [paper](https://example.org/p)\n\n![a dot](../dot.png)"
     outputs = [
         new_output("display_data", data={html.WIDGET: {"model_id": "m"}, "text/plain": "Box()"}),
-        new_output("display_data", data={"image/png": "AAAA"}, metadata={"image/png": {"alt": "Grey <noise>"}}),
+        new_output(
+            "display_data", data={"image/png": "AAAA"}, metadata={"image/png": {"alt": "Grey <noise>"}}
+        ),
     ]
     notebook = new_notebook(cells=[new_markdown_cell(prose), new_code_cell("1 + 1", outputs=outputs)])
     (tmp_path / "notebooks").mkdir()
@@ -75,7 +77,9 @@ def test_images_keep_their_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("TEXTURES_FIGURES", str(tmp_path))
     figures.use_style()
     images = [np.random.default_rng(i).random((3, 20 + i, 31)).astype(np.float32) for i in range(3)]
-    path = figures.save(figures.show_images(images, ["one", "two"], columns=2, scale=3), "pixels", "Noise", seed=1)
+    path = figures.save(
+        figures.show_images(images, ["one", "two"], columns=2, scale=3), "pixels", "Noise", seed=1
+    )
     shown = np.asarray(Image.open(path).convert("RGB")).astype(float)
     expected = images[0].transpose(1, 2, 0).repeat(3, 0).repeat(3, 1) * 255
     top = 8 + 26  # the gap, and one line of title

@@ -121,7 +121,9 @@ def test_the_noise_estimate_is_the_posterior_mean(texture: GaussianTexture, nois
     torch.testing.assert_close(texture.entropy(HEIGHT, WIDTH, SIGMA)[0], entropy)
 
 
-def test_the_noise_estimate_is_the_gradient_of_the_energy(texture: GaussianTexture, noisy: torch.Tensor) -> None:
+def test_the_noise_estimate_is_the_gradient_of_the_energy(
+    texture: GaussianTexture, noisy: torch.Tensor
+) -> None:
     """Central differences, exact for a quadratic but for rounding."""
     gradient, step = texture.predicted_noise(noisy[:1], SIGMA).flatten(), 1e-3
     for k in range(0, gradient.numel(), 7):
@@ -131,7 +133,9 @@ def test_the_noise_estimate_is_the_gradient_of_the_energy(texture: GaussianTextu
         assert float((above - below) / (2 * step)) == pytest.approx(float(gradient[k]), rel=1e-8, abs=1e-10)
 
 
-def test_the_score_is_that_of_the_density_and_points_home(texture: GaussianTexture, noisy: torch.Tensor) -> None:
+def test_the_score_is_that_of_the_density_and_points_home(
+    texture: GaussianTexture, noisy: torch.Tensor
+) -> None:
     covariance = covariance_matrix(texture, HEIGHT, WIDTH) + SIGMA**2 * torch.eye(3 * HEIGHT * WIDTH)
     density = torch.distributions.MultivariateNormal(
         texture.mean[0].repeat_interleave(HEIGHT * WIDTH), covariance_matrix=covariance

@@ -50,7 +50,9 @@ def test_the_list_is_complete_and_the_statistics_as_defined() -> None:
     assert len(torch.unique(listed.flatten(1), dim=0)) == 3**6
     assert listed.unique().tolist() == [0, 0.5, 1]
     image = listed[500]
-    pairs = [image[i, j] * (image[(i + 1) % 2, j] + image[i, (j + 1) % 3]) for i in range(2) for j in range(3)]
+    pairs = [
+        image[i, j] * (image[(i + 1) % 2, j] + image[i, (j + 1) % 3]) for i in range(2) for j in range(3)
+    ]
     f = neighbour_statistics(listed)[500]
     assert f.tolist() == pytest.approx([float(image.mean()), float(sum(pairs)) / 12])
     with pytest.raises(TextureError, match="too many"):

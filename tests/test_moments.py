@@ -36,7 +36,6 @@ def test_the_slope_is_that_of_the_variance(power: float) -> None:
 
 def test_errors_are_those_of_repeated_experiments() -> None:
     """Statistics that move together: one number in all columns, so that averaging over columns buys nothing."""
-
     def draws() -> torch.Tensor:
         return torch.randn(8, 1, generator=COIN).expand(8, D) * SPREAD
 

@@ -44,9 +44,8 @@ def test_one_direction_is_the_exact_distance_on_a_line() -> None:
 
 def test_gaussians_of_different_sizes_are_as_far_as_theory_says() -> None:
     """W^2 = (m - m')^2 + (s - s')^2, whatever the number of points."""
-    p, q = (
-        projected(normal(1, 1, 100, 100), torch.ones(1, 1)),
-        projected(2 + 3 * normal(1, 1, 120, 90, seed=1), torch.ones(1, 1)),
+    p, q = projected(normal(1, 1, 100, 100), torch.ones(1, 1)), projected(
+        2 + 3 * normal(1, 1, 120, 90, seed=1), torch.ones(1, 1)
     )
     assert wasserstein(p, q).item() == pytest.approx(4 + 4, rel=0.05)
     assert wasserstein(q, p).item() == pytest.approx(4 + 4, rel=0.05)

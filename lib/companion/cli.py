@@ -21,7 +21,9 @@ PROFILES = ("smoke", "laptop", "paper")
 
 def run(
     profile: Annotated[str, typer.Option(help="How much to compute: smoke, laptop or paper.")] = "laptop",
-    only: Annotated[list[str] | None, typer.Option(help="One notebook, by number or name; repeatable.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="One notebook, by number or name; repeatable.")
+    ] = None,
     data: Annotated[Path | None, typer.Option(help="Your own images, or ImageNet-21K's tars.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda or mps.", show_default="cpu; cuda for paper")] = "",
     out: Annotated[
@@ -139,5 +141,7 @@ def summary(outcomes: list[Outcome], profile: str) -> Table:
     ran = sum(o.seconds for o in outcomes if o.status != "reused")
     good = sum(o.good for o in outcomes)
     table.add_section()
-    table.add_row("in all", f"{ran / 60:.1f}", f"{sum(o.figures for o in outcomes)}", f"{good} of {len(outcomes)} good")
+    table.add_row(
+        "in all", f"{ran / 60:.1f}", f"{sum(o.figures for o in outcomes)}", f"{good} of {len(outcomes)} good"
+    )
     return table

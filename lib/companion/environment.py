@@ -32,7 +32,9 @@ def requirements(text: str) -> list[str]:
             item = item.removeprefix("-").strip()
             name, pinned, version = item.partition("==")
             if not (name and pinned and version):
-                raise ValueError(f"environment.yml, line {number}: {item!r} is not pinned; write name==version")
+                raise ValueError(
+                    f"environment.yml, line {number}: {item!r} is not pinned; write name==version"
+                )
             found.append(f"{name}=={version}")
         else:
             depth = None

@@ -114,7 +114,9 @@ def check_equations(notebook: dict[str, Any]) -> None:
 def outside_resources(html: str) -> list[str]:
     """What a browser would fetch from elsewhere while showing this page; links to follow are not meant."""
     tags = re.findall(r"<(?:script|img|link|iframe|source|video|audio|object|embed|use)\b[^>]*>", html, re.I)
-    found = [t for t in tags if re.search(r"""\b(?:src|href|data|srcset)\s*=\s*["']?\s*(?:https?:)?//""", t, re.I)]
+    found = [
+        t for t in tags if re.search(r"""\b(?:src|href|data|srcset)\s*=\s*["']?\s*(?:https?:)?//""", t, re.I)
+    ]
     for block in re.findall(r"<(?:style|script)\b[^>]*>(.*?)</(?:style|script)>", html, re.I | re.S):
         found += re.findall(r"""(?:@import|url\(|import\s*\(?|from)\s*["']?(?:https?:)?//[^"')\s]+""", block)
     return found
@@ -165,7 +167,9 @@ def _embed_figures(body: str, folder: Path) -> str:
         path = folder / found[2]
         if "://" in found[2] or found[2].startswith("data:") or not path.is_file():
             return found[0]
-        return f"{found[1]}data:image/{path.suffix[1:]};base64,{b64encode(path.read_bytes()).decode()}{found[3]}"
+        return (
+            f"{found[1]}data:image/{path.suffix[1:]};base64,{b64encode(path.read_bytes()).decode()}{found[3]}"
+        )
 
     return re.sub(r"""(<img\b[^>]*?\bsrc=["'])([^"']+)(["'])""", embed, body)
 

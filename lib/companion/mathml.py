@@ -45,7 +45,9 @@ def mathml(tex: str, block: bool = False) -> str:
         raise TextureError(f"the formula {tex.strip()!r} cannot be drawn: {error!r}") from error
     unknown = re.search(r">(\\[^<]*|&|[^<]*\$[^<]*)<", drawn)
     if unknown:
-        raise TextureError(f"the formula {tex.strip()!r} uses {unknown[1]}, which cannot be drawn; say it otherwise")
+        raise TextureError(
+            f"the formula {tex.strip()!r} uses {unknown[1]}, which cannot be drawn; say it otherwise"
+        )
     drawn = _settle(drawn, block)
     if not block:
         return drawn
@@ -60,7 +62,11 @@ def _settle(drawn: str, block: bool) -> str:
     space = root.tag.removesuffix("math")
     for element in root.iter():
         children = list(element)
-        if block and element.tag == f"{space}msub" and children[0].text in ("max", "min", "sup", "inf", "lim"):
+        if (
+            block
+            and element.tag == f"{space}msub"
+            and children[0].text in ("max", "min", "sup", "inf", "lim")
+        ):
             element.tag = f"{space}munder"
         if element.tag == f"{space}mi" and element.text in tuple("⪰⪯≻≺"):
             element.tag = f"{space}mo"

@@ -26,7 +26,9 @@ class Progress:
         self.begun = time.monotonic()
         self.started = self.begun
         self.printed = self.begun
-        self.live = Live(get_renderable=self._line, console=self.console, refresh_per_second=4, transient=True)
+        self.live = Live(
+            get_renderable=self._line, console=self.console, refresh_per_second=4, transient=True
+        )
 
     def __enter__(self) -> "Progress":
         if self.console.is_terminal:

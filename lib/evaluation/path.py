@@ -71,7 +71,9 @@ def spectrum(x: Tensor) -> Tensor:
     octave = (-torch.log2(torch.hypot(down, right).clamp_min(1e-9))).floor().long() - 1
     octave = octave.clamp_min(0)  # the corners of the square of frequencies belong to the finest octave
     sector = (torch.atan2(down, right + 0 * down) / torch.pi * ORIENTATIONS).round().long() % ORIENTATIONS
-    bands = [power[:, (octave == o) & (sector == s)].mean(1) for o in range(OCTAVES) for s in range(ORIENTATIONS)]
+    bands = [
+        power[:, (octave == o) & (sector == s)].mean(1) for o in range(OCTAVES) for s in range(ORIENTATIONS)
+    ]
     return (torch.stack(bands, 1) + GREY_LEVEL**2).log()
 
 

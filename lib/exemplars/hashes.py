@@ -68,7 +68,9 @@ def near(x: torch.Tensor, index: dict[str, list[int]], most: int = NEAR) -> list
     closest = np.full(len(names), 64)
     for h in mine:
         closest = np.minimum(closest, np.bitwise_count(rows ^ h).min(axis=1))
-    return sorted(((names[i], int(closest[i])) for i in np.flatnonzero(closest <= most)), key=lambda pair: pair[1])
+    return sorted(
+        ((names[i], int(closest[i])) for i in np.flatnonzero(closest <= most)), key=lambda pair: pair[1]
+    )
 
 
 def read_index(path: Path = INDEX) -> dict[str, list[int]]:
@@ -85,7 +87,11 @@ def write_index(folders: Iterable[Path], path: Path = INDEX) -> int:
 
     A picture is named by its folder's name and its place in it, so that the file says nothing of the machine.
     """
-    lines = ["\t".join(["picture", "whole", *(f"{s}_{p}" for s in (75, 50) for p in ("c", "nw", "ne", "sw", "se"))])]
+    lines = [
+        "\t".join(
+            ["picture", "whole", *(f"{s}_{p}" for s in (75, 50) for p in ("c", "nw", "ne", "sw", "se"))]
+        )
+    ]
     for name, file in _pictures(folders):
         lines.append("\t".join([name, *(f"{h:016x}" for h in hashes(read_image(file)))]))
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -200,7 +200,9 @@ def _photograph(rng: np.random.Generator, radiance: np.ndarray, blur: float, noi
     linear = linear + noise * np.sqrt(linear + 0.002) * rng.standard_normal(linear.shape)  # shot noise
     linear = np.clip(linear, 0, None)
     shoulder = np.where(linear < 0.7, linear, 0.7 + 0.3 * (1 - np.exp(-(linear - 0.7) / 0.3)))
-    srgb = np.where(shoulder < 0.0031308, 12.92 * shoulder, 1.055 * np.maximum(shoulder, 1e-9) ** (1 / 2.4) - 0.055)
+    srgb = np.where(
+        shoulder < 0.0031308, 12.92 * shoulder, 1.055 * np.maximum(shoulder, 1e-9) ** (1 / 2.4) - 0.055
+    )
     return torch.from_numpy(srgb.astype(np.float32).clip(0, 1)).permute(2, 0, 1).contiguous()
 
 

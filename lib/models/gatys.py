@@ -77,7 +77,10 @@ def gram_mismatch(statistics: Gram, x0: Tensor) -> Loss:
     targets = statistics.matrices(periodic_component(x0))
 
     def loss(x: Tensor) -> Tensor:
-        apart = [(g - target).square().mean((1, 2)) for g, target in zip(statistics.matrices(x), targets, strict=True)]
+        apart = [
+            (g - target).square().mean((1, 2))
+            for g, target in zip(statistics.matrices(x), targets, strict=True)
+        ]
         return balanced(apart, [t.square().mean() for t in targets], statistics.backbone)
 
     return loss
