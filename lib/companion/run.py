@@ -209,11 +209,10 @@ def execute(notebook: Notebook, every: Sequence[Notebook], settings: Settings, p
         except TextureError as error:
             return Outcome(notebook, f"no page: {error}", seconds, len(wanted))
 
-        rows = {}
-        if wanted:
+        rows = manifest.read(stage / "figures")
+        rows = {name: {"notebook": notebook.stem, **row} for name, row in rows.items()}
+        if made_by(notebook):
             settings.figures.mkdir(parents=True, exist_ok=True)
-            rows = json.loads((stage / "figures" / "manifest.json").read_text(encoding="utf-8"))
-            rows = {name: {"notebook": notebook.stem, **row} for name, row in rows.items()}
             for name in made_by(notebook):
                 shutil.move(stage / "figures" / name, settings.figures / name)
             manifest.add(settings.figures, rows)
