@@ -20,7 +20,7 @@ from lib.companion.progress import Progress
 from lib.companion.series import Notebook, source_sha256
 from lib.errors import TextureError
 
-HEAVY, QUALITY = 100_000, 85  # characters of an encoded picture; of the JPEGs that take the place of larger ones
+HEAVY, QUALITY = 60_000, 80  # characters of an encoded picture; of the JPEGs that take the place of larger ones
 
 
 @dataclass(frozen=True)
@@ -279,7 +279,10 @@ def _lighten(cell: Any) -> None:
             picture = Image.open(io.BytesIO(base64.b64decode(encoded))).convert("RGB")
             buffer = io.BytesIO()
             picture.save(buffer, "jpeg", quality=QUALITY, subsampling=0)
-            output.data["image/jpeg"] = base64.b64encode(buffer.getvalue()).decode()
+            lighter = base64.b64encode(buffer.getvalue()).decode()
+            if len(lighter) >= len(encoded):  # as of charts
+                continue
+            output.data["image/jpeg"] = lighter
             del output.data["image/png"]
             if "image/png" in output.metadata:
                 output.metadata["image/jpeg"] = output.metadata.pop("image/png")
