@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from dataset_pictures import encode, make_tar, noise
 
+from lib import exemplars
 from lib.dataset import shards
 from lib.dataset.filter import filter_sources
 from lib.dataset.licences import licence_of, source_of
@@ -76,3 +77,9 @@ def test_training_draws_sources_by_the_root_of_their_size(library: Path, tmp_pat
     roots = np.sqrt([sizes[name] for name in sorted(sizes)])
     np.testing.assert_allclose(crops.weights, roots / roots.sum())
     assert (crops.batch(5, 3, 64) == batches.Crops(train, seed=3).batch(5, 3, 64)).all()
+
+
+def test_the_exemplars_own_table_is_read() -> None:
+    folder = Path(exemplars.__file__).parent
+    found = {name: licence_of(Task(folder, (name,)), name) for name in ("pebble.jpg", "rubber.jpg")}
+    assert found == {"pebble.jpg": "GPL-2+", "rubber.jpg": "MIT"}

@@ -1,6 +1,6 @@
 """What LICENCES.tsv beside the sources says of a picture.
 
-A table parted by tabs, with a column `path` (or `member`), relative to its folder, and a column `licence`. A path may
+A table parted by tabs, with a column `path` (or `member`, or `file`), relative to its folder, and a column `licence`. A path may
 be a picture, a tar, or a folder: then it holds for all that is in it.
 """
 
@@ -55,7 +55,7 @@ def _table(root: Path) -> tuple[dict[str, str], str]:
 def _read(path: Path) -> dict[str, str]:
     with path.open(encoding="utf-8", newline="") as file:
         rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-        key = next((name for name in ("path", "member") if name in (rows.fieldnames or ())), None)
+        key = next((name for name in ("path", "member", "file") if name in (rows.fieldnames or ())), None)
         if key is None or "licence" not in (rows.fieldnames or ()):
             raise TextureError(f"{path} must have the columns path and licence, parted by tabs")
         return {(row[key] or "").strip("/"): row["licence"] or UNKNOWN for row in rows}
