@@ -1,7 +1,7 @@
 """What LICENCES.tsv beside the sources says of a picture.
 
-A table parted by tabs, with a column `path` (or `member`, or `file`), relative to its folder, and a column `licence`. A path may
-be a picture, a tar, or a folder: then it holds for all that is in it.
+A table parted by tabs, with a column `path` (or `member`, or `file`), relative to its folder, and a column `licence`.
+A path may be a picture, a tar, or a folder: then it holds for all that is in it.
 """
 
 import csv
