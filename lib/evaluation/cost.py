@@ -18,7 +18,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 from unittest.mock import patch
@@ -26,13 +26,14 @@ from unittest.mock import patch
 import torch
 import typer
 
+from lib.command import run
 from lib.errors import TextureError
+from lib.evaluation import rows as rows_of
 from lib.evaluation.field import most_memory
 from lib.images import exemplar
 from lib.models import MODELS, synthesize_steps
 from lib.models.cli import setting
 from lib.samplers.step import Step
-from lib.whole import write_whole
 
 SHIPPED = Path(__file__).parent / "shipped"
 TABLE = "cost.json"
@@ -60,11 +61,11 @@ class Cost:
 
 
 def shipped(folder: Path = SHIPPED) -> list[Cost]:
-    """The rows of a run; those that come with the library unless another folder is named."""
-    try:
-        return [Cost(**row) for row in json.loads((folder / TABLE).read_text(encoding="utf-8"))]
-    except (OSError, ValueError, TypeError):
-        raise TextureError(f"{folder} holds no {TABLE}; python -m lib.evaluation.cost {folder} writes one") from None
+    """The rows of a run; those that come with the library unless another folder is named.
+
+    Raises TextureError where there are none.
+    """
+    return rows_of.read(folder / TABLE, Cost, "lib.evaluation.cost")
 
 
 def exponent(rows: Sequence[Cost], model: str) -> float:
@@ -107,8 +108,7 @@ def measure(
             if done.returncode:
                 raise TextureError(f"{kind} at {side} was not made; what it said stands above")
             rows.append(Cost(kind, side, **json.loads(done.stdout.splitlines()[-1]), settings=given))
-            text = json.dumps([asdict(row) for row in rows], indent=1) + "\n"
-            write_whole(out / TABLE, lambda path: path.write_text(text, encoding="utf-8"))  # noqa: B023
+            rows_of.write(out / TABLE, rows)
             row = rows[-1]
             part = "" if row.steps_made == row.steps else f"  ({row.steps_made} of {row.steps} steps)"
             print(f"{kind:<20} {side:5} {row.seconds:9.2f} s {row.mebibytes:6} MiB{part}", flush=True)
@@ -151,7 +151,4 @@ def evaluations() -> Iterator[list[int]]:
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(measure)
-    except (TextureError, KeyboardInterrupt) as error:
-        sys.exit(f"error: {error}" if str(error) else "interrupted; the same command goes on where it was")
+    run(measure)

@@ -23,10 +23,8 @@ instead of for three equal colours); autocovariances up to LAG, and histograms o
 Bergen & Adelson's energies (lib/statistics/texton.py) belong to no model of the table, and stand with the others.
 """
 
-import csv
-import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from math import isqrt
 from pathlib import Path
@@ -38,8 +36,10 @@ import typer
 from torch import Tensor
 
 import lib
+from lib.command import run
 from lib.energy import Statistics
 from lib.errors import TextureError
+from lib.evaluation import rows as rows_of
 from lib.samplers.step import checked_count
 from lib.statistics.backbone import load_backbone
 from lib.statistics.channels import ChannelMeans, chosen, smooth
@@ -51,7 +51,6 @@ from lib.statistics.portilla import Channels, PortillaSimoncelli
 from lib.statistics.pyramid import SteerablePyramid
 from lib.statistics.sliced_wasserstein import SlicedWasserstein, quantiles
 from lib.statistics.texton import INTENSITY, LENGTH, SIZE, SPACING, centre_surround, micropatterns, scattering
-from lib.whole import write_whole
 
 SHIPPED = Path(__file__).parent / "julesz"
 TABLE = "discriminability.csv"
@@ -266,17 +265,7 @@ def shipped(folder: Path = SHIPPED) -> list[Row]:
 
     Raises TextureError where there are none.
     """
-    try:
-        with (folder / TABLE).open(encoding="utf-8", newline="") as file:
-            return [_row(texts) for texts in csv.DictReader(file)]
-    except (OSError, KeyError, ValueError):
-        command = f"python -m lib.evaluation.discriminability {folder}"
-        raise TextureError(f"{folder} holds no {TABLE}; {command} writes one") from None
-
-
-def _row(texts: dict[str, str]) -> Row:
-    numbers = int(texts["number"]), float(texts["d"]), float(texts["error"]), int(texts["n"])
-    return Row(texts["pair"], texts["model"], texts["network"], *numbers)
+    return rows_of.read(folder / TABLE, Row, "lib.evaluation.discriminability")
 
 
 def compare(
@@ -289,18 +278,8 @@ def compare(
     for pair in PAIRS:
         rows += (found := measured(pair, backbone, samples))
         print(f"{pair:<20}", *(f"{row.model} {row.d:.1f} ({row.error:.1f})" for row in found), sep="  ", flush=True)
-    write_whole(out / TABLE, lambda path: _write(path, rows))
-
-
-def _write(path: Path, rows: list[Row]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Row)], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(map(asdict, rows))
+    rows_of.write(out / TABLE, rows)
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(compare)
-    except (TextureError, KeyboardInterrupt) as error:
-        sys.exit(f"error: {error}" if str(error) else "interrupted")
+    run(compare)

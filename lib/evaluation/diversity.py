@@ -13,24 +13,23 @@ its neighbours are copied from beside it, at the same offset; this coherence is 
     python -m lib.evaluation.diversity OUT --images FOLDER   with the distance from a folder of training images too
 """
 
-import json
-import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
 import typer
 from torch import Tensor
 
+from lib.command import run
 from lib.errors import TextureError
+from lib.evaluation import rows as rows_of
 from lib.evaluation import shipped as shipping
 from lib.evaluation.protocol import SOURCES, halves
 from lib.evaluation.scores import FLOOR
 from lib.images import exemplar, read_image
-from lib.whole import write_whole
 
 SHIPPED = Path(__file__).parent / "shipped"
 TABLE = "diversity.json"
@@ -182,14 +181,15 @@ def row(model: str, name: str, training: list[Tensor], samples: Path = shipping.
 
 
 def shipped(folder: Path = SHIPPED) -> list[Row]:
-    """The rows of a run; those that come with the library unless another folder is named."""
-    try:
-        rows = json.loads((folder / TABLE).read_text(encoding="utf-8"))
-        return [Row(**r | {"spread": Spread(**r["spread"]), "copying": Copying(**r["copying"])}) for r in rows]
-    except (OSError, ValueError, TypeError, KeyError):
-        raise TextureError(
-            f"{folder} holds no {TABLE}; python -m lib.evaluation.diversity {folder} writes one"
-        ) from None
+    """The rows of a run; those that come with the library unless another folder is named.
+
+    Raises TextureError where there are none.
+    """
+    return rows_of.read(folder / TABLE, _row, "lib.evaluation.diversity")
+
+
+def _row(spread: dict[str, float], copying: dict[str, float], **rest: Any) -> Row:
+    return Row(spread=Spread(**spread), copying=Copying(**copying), **rest)
 
 
 def report(
@@ -207,8 +207,7 @@ def report(
         for model in (m for m in listed["rows"] if m != shipping.REFERENCE):
             if not any((r.model, r.exemplar) == (model, name) for r in rows):
                 rows.append(found := row(model, name, training))
-                text = json.dumps([asdict(r) for r in rows], indent=1) + "\n"
-                write_whole(out / TABLE, lambda path: path.write_text(text, encoding="utf-8"))  # noqa: B023
+                rows_of.write(out / TABLE, rows)
                 print(
                     f"{model:<20} {name:<8} spread {found.spread.total:5.2f}  near {found.copying.typical:5.2f}",
                     flush=True,
@@ -216,7 +215,4 @@ def report(
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(report)
-    except (TextureError, KeyboardInterrupt) as error:
-        sys.exit(f"error: {error}" if str(error) else "interrupted; the same command goes on where it was")
+    run(report)

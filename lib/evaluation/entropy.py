@@ -17,11 +17,9 @@ The integral is that of a cubic spline through levels even in log sigma; above t
 L/2 there. s is 0.02, five grey levels, the least noise that models are judged at; photographs hold more, below it.
 """
 
-import csv
 import math
-import sys
 from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -31,7 +29,9 @@ import typer
 from scipy.interpolate import CubicSpline
 from torch import Tensor
 
+from lib.command import run
 from lib.errors import TextureError
+from lib.evaluation import rows as rows_of
 from lib.evaluation.protocol import halves
 from lib.evaluation.reference import noise
 from lib.images import EXEMPLARS, exemplar
@@ -40,7 +40,6 @@ from lib.samplers.denoise import denoise
 from lib.samplers.match import gaussian_of
 from lib.statistics.gaussian import GaussianTexture
 from lib.training.checkpoint import load
-from lib.whole import write_whole
 
 SHIPPED = Path(__file__).parent / "shipped"
 TABLE = "entropy.csv"
@@ -145,14 +144,11 @@ def row(model: Model, name: str) -> Row:
 
 
 def shipped(folder: Path = SHIPPED) -> list[Row]:
-    """The rows of a run, least entropy first; those that come with the library unless another folder is named."""
-    try:
-        with (folder / TABLE).open(encoding="utf-8", newline="") as file:
-            rows = [
-                Row(line["exemplar"], *(float(line[f.name]) for f in fields(Row)[1:])) for line in csv.DictReader(file)
-            ]
-    except (OSError, ValueError, KeyError):
-        raise TextureError(f"{folder} holds no {TABLE}; python -m lib.evaluation.entropy {folder} writes one") from None
+    """The rows of a run, least entropy first; those that come with the library unless another folder is named.
+
+    Raises TextureError where there are none.
+    """
+    rows = rows_of.read(folder / TABLE, Row, "lib.evaluation.entropy")
     return sorted(rows, key=lambda r: r.learned)
 
 
@@ -166,21 +162,11 @@ def report(
     for e in name or EXEMPLARS:
         if e not in [r.exemplar for r in rows]:
             rows.append(found := row(model, e))
-            write_whole(out / TABLE, lambda path: _write(path, rows))
+            rows_of.write(out / TABLE, rows)
             print(
                 f"{e:<8} {found.learned:6.2f} ± {found.learned_error:.2f}   Gaussian {found.gaussian:6.2f}", flush=True
             )
 
 
-def _write(path: Path, rows: Sequence[Row]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([f.name for f in fields(Row)])
-        writer.writerows(astuple(r) for r in rows)
-
-
 if __name__ == "__main__":
-    try:
-        typer.run(report)
-    except (TextureError, KeyboardInterrupt) as error:
-        sys.exit(f"error: {error}" if str(error) else "interrupted; the same command goes on where it was")
+    run(report)

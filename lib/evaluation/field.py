@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,7 +28,9 @@ from PIL import Image
 from torch import Tensor
 
 import lib
+from lib.command import run
 from lib.errors import TextureError
+from lib.evaluation import rows as rows_of
 from lib.models.cli import followed, setting
 from lib.statistics.backbone import load_backbone
 from lib.whole import write_whole
@@ -60,10 +62,7 @@ def shipped(folder: Path = SHIPPED) -> list[Row]:
 
     Raises TextureError where there are none.
     """
-    try:
-        return [Row(**row) for row in json.loads((folder / TABLE).read_text(encoding="utf-8"))]
-    except (OSError, ValueError, TypeError):
-        raise TextureError(f"{folder} holds no {TABLE}; python -m lib.evaluation.field {folder} writes one") from None
+    return rows_of.read(folder / TABLE, Row, "lib.evaluation.field")
 
 
 def find(rows: list[Row], model: str, exemplar: str, size: int, **settings: Any) -> Row:
@@ -76,10 +75,7 @@ def find(rows: list[Row], model: str, exemplar: str, size: int, **settings: Any)
 
 def picture(row: Row, folder: Path = SHIPPED) -> Tensor:
     """[3,size,size] in [0,1], what the row tells of; TextureError if the file is not the one that was written."""
-    path = folder / row.picture
-    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != row.sha256:
-        raise TextureError(f"{path} is not the picture that {TABLE} tells of; get it again")
-    return lib.read_image(path)
+    return rows_of.picture(folder / row.picture, row.sha256, TABLE)
 
 
 def compare(
@@ -106,7 +102,7 @@ def compare(
             key = (kind, name, size, given, network)
             if key not in [(r.model, r.exemplar, r.size, r.settings, r.network) for r in rows]:
                 rows.append(row := measured(kind, name, size, given, network, own.get("backbone"), out))
-                write_whole(out / TABLE, lambda path: path.write_text(_text(rows), encoding="utf-8"))
+                rows_of.write(out / TABLE, rows)
                 print(f"{kind:<20} {name:<8} {row.seconds:8.2f} s {row.mebibytes:6} MiB  {network}", flush=True)
 
 
@@ -149,13 +145,5 @@ def most_memory() -> int:
     return held // (1024**2 if sys.platform == "darwin" else 1024)
 
 
-def _text(rows: list[Row]) -> str:
-    lines = ",\n ".join(json.dumps(asdict(row)) for row in rows)
-    return f"[{lines}]\n"
-
-
 if __name__ == "__main__":
-    try:
-        typer.run(compare)
-    except (TextureError, KeyboardInterrupt) as error:
-        sys.exit(f"error: {error}" if str(error) else "interrupted; the same command goes on where it was")
+    run(compare)

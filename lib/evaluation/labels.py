@@ -28,11 +28,9 @@ come with Wilson's intervals, and of 96 x 96 pixels. Textures are this library's
 Gaussian start, by ITERATIONS of L-BFGS.
 """
 
-import csv
 import random
-import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from math import sqrt
 from pathlib import Path
 from typing import Annotated
@@ -44,7 +42,9 @@ from PIL import Image
 from torch import Tensor
 
 import lib
+from lib.command import run
 from lib.errors import TextureError
+from lib.evaluation import rows as rows_of
 from lib.models.gatys import Loss, balanced, descend_through
 from lib.samplers.match import colouring, gaussian_of
 from lib.samplers.step import last, white_noise
@@ -188,14 +188,7 @@ def shipped(folder: Path = SHIPPED) -> list[Row]:
 
     Raises TextureError where there are none.
     """
-    try:
-        with (folder / TABLE).open(encoding="utf-8", newline="") as file:
-            return [
-                Row(r["photograph"], r["kind"], r["label"], int(r["rank"]), float(r["probability"]))
-                for r in csv.DictReader(file)
-            ]
-    except (OSError, KeyError, ValueError):
-        raise TextureError(f"{folder} holds no {TABLE}; python -m lib.evaluation.labels {folder} writes one") from None
+    return rows_of.read(folder / TABLE, Row, "lib.evaluation.labels")
 
 
 def sheet(folder: Path = SHIPPED) -> dict[tuple[str, str], Tensor]:
@@ -230,7 +223,7 @@ def compare(
             p = network(x[None])[0]
             row = Row(photograph, kind, names[int(p.argmax())], int((p > p[own]).sum()) + 1, round(p[own].item(), 4))
             rows.append(row)
-        write_whole(out / TABLE, lambda path: _write(path, rows))
+        rows_of.write(out / TABLE, rows)
         print(*(f"{row.kind}: {row.label} ({row.rank})" for row in rows[-len(pictures) :]), sep="  ", flush=True)
         return pictures
 
@@ -257,15 +250,5 @@ def _shown(name: str) -> Tensor:
     return squared(torch.from_numpy(getattr(data, name)()).permute(2, 0, 1).float() / 255)
 
 
-def _write(path: Path, rows: list[Row]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Row)], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(map(asdict, rows))
-
-
 if __name__ == "__main__":
-    try:
-        typer.run(compare)
-    except (TextureError, KeyboardInterrupt) as error:
-        sys.exit(f"error: {error}" if str(error) else "interrupted; the same command goes on where it was")
+    run(compare)

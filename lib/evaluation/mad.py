@@ -16,7 +16,6 @@ What was reached is part of the result.
 """
 
 import hashlib
-import json
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -29,9 +28,11 @@ import typer
 from PIL import Image
 from torch import Tensor
 
+from lib.command import run
 from lib.errors import TextureError
+from lib.evaluation import rows as rows_of
 from lib.evaluation.protocol import bytes_of, spread
-from lib.images import exemplar, read_image
+from lib.images import exemplar
 from lib.statistics.gram import Gram
 from lib.statistics.portilla import PortillaSimoncelli
 from lib.training.checkpoint import load
@@ -127,19 +128,16 @@ def models(x0: Tensor) -> dict[str, Statistics]:
 
 
 def shipped(folder: Path = SHIPPED) -> list[Rival]:
-    """The images of a run; those that come with the library unless another folder is named."""
-    try:
-        return [Rival(**row) for row in json.loads((folder / TABLE).read_text(encoding="utf-8"))]
-    except (OSError, ValueError, TypeError):
-        raise TextureError(f"{folder} holds no {TABLE}; python -m lib.evaluation.mad {folder} writes one") from None
+    """The rows of a run; those that come with the library unless another folder is named.
+
+    Raises TextureError where there are none.
+    """
+    return rows_of.read(folder / TABLE, Rival, "lib.evaluation.mad")
 
 
 def picture(row: Rival, folder: Path = SHIPPED) -> Tensor:
     """[3,H,W] in [0,1]; TextureError if the file is not the one that was written."""
-    path = folder / row.picture
-    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != row.sha256:
-        raise TextureError(f"{path} is not the picture that {TABLE} tells of; get it again")
-    return read_image(path)
+    return rows_of.picture(folder / row.picture, row.sha256, TABLE)
 
 
 def competition(
@@ -165,8 +163,7 @@ def competition(
                     print(f"{e}: {held} held, {driven} {sense}", file=sys.stderr, flush=True)
                     row, image = rival(x0, distances[held], distances[driven], sense, iterations, seed, e)
                     rows.append(_written(row, image, out))
-                    text = json.dumps([asdict(r) for r in rows], indent=1) + "\n"
-                    write_whole(out / TABLE, lambda path: path.write_text(text, encoding="utf-8"))  # noqa: B023
+                    rows_of.write(out / TABLE, rows)
 
 
 def _written(row: Rival, image: Tensor, out: Path) -> Rival:
@@ -178,7 +175,4 @@ def _written(row: Rival, image: Tensor, out: Path) -> Rival:
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(competition)
-    except (TextureError, KeyboardInterrupt) as error:
-        sys.exit(f"error: {error}" if str(error) else "interrupted; the same command goes on where it was")
+    run(competition)

@@ -24,6 +24,7 @@ import typer
 from PIL import Image
 from torch import Tensor
 
+from lib.command import run
 from lib.errors import TextureError
 from lib.evaluation.cells import Cell, digest
 from lib.evaluation.features import Features, load_features
@@ -172,7 +173,4 @@ def _npz(path: Path, values: Mapping[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(pack)
-    except (TextureError, KeyboardInterrupt) as error:
-        sys.exit(f"error: {error}" if str(error) else 1)
+    run(pack)

@@ -19,6 +19,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lib.command import run
 from lib.errors import TextureError
 from lib.evaluation.cells import Cell, cell, featured
 from lib.evaluation.features import Features, load_features
@@ -184,7 +185,4 @@ def _kernel(score: Score) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(table)
-    except (TextureError, KeyboardInterrupt) as error:
-        sys.exit(f"error: {error}" if str(error) else "interrupted; the same command goes on where it was")
+    run(table)

@@ -17,7 +17,6 @@ the second half. Networks are small and steps some hundred: minutes on one core,
 """
 
 import math
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -32,7 +31,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 import lib
-from lib.errors import TextureError
+from lib.command import run
 from lib.samplers.generator import CELL, LOCAL, Generator, cells, save
 from lib.samplers.step import checked_count
 from lib.statistics.quadratic import periodic_component
@@ -172,7 +171,4 @@ def learn(
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(learn)
-    except (TextureError, KeyboardInterrupt) as error:
-        sys.exit(f"error: {error}" if str(error) else "interrupted; the same command goes on where it was")
+    run(learn)
