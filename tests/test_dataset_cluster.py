@@ -107,6 +107,7 @@ def test_a_killed_worker_is_replaced_and_its_task_done_again(
     assert killed
     assert report.tasks == TARS
     assert report.workers_lost == 1
+    assert not list(out.glob(".n*"))
     assert digest(out) == whole
 
 

@@ -102,6 +102,7 @@ def filter_sources(
     left = shards.finished_tasks(out)[1]
     if left:
         raise TextureError(f"{left} of {len(tasks)} tasks did not reach {out}; workers must share its file system")
+    _sweep(out, tasks)
     report.splits = finish(out, report.pictures, report.windows)
     return report
 
@@ -256,8 +257,13 @@ def _plan(sources: list[Path], tasks: list[Task], out: Path, per_image: int) -> 
         changed = [key for key in settings if before["settings"].get(key) != settings[key]]
         if changed:
             raise TextureError(f"{out} was filtered with other {' and '.join(changed)}; name a new folder")
-        planned = {task.name for task in tasks}
-        for folder in out.iterdir():  # drafts that a kill left, and pictures that are no longer there
-            if folder.is_dir() and folder.name not in planned:
-                shutil.rmtree(folder, ignore_errors=True)
+        _sweep(out, tasks)
     shards.write_plan(out, {"settings": settings, "tasks": [task.name for task in tasks]})
+
+
+def _sweep(out: Path, tasks: list[Task]) -> None:
+    """Drafts that a killed run or worker left go, and so do pictures that are no longer there."""
+    planned = {task.name for task in tasks}
+    for folder in out.iterdir():
+        if folder.is_dir() and folder.name not in planned:
+            shutil.rmtree(folder, ignore_errors=True)
