@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -179,7 +180,7 @@ def test_conda_is_used_where_there_is_one(tmp_path: Path) -> None:
     body = fake_python().replace("'", "'\\''")
     conda.write_text(
         f'#!/bin/bash\necho "$*"\nmkdir -p "$5/bin"\nprintf %s \'{body}\' >"$5/bin/python"\n'
-        f"'{sys.executable}' -c 'import os, sys; os.chmod(sys.argv[1], 0o755)' \"$5/bin/python\"\n"
+        f"{shlex.quote(sys.executable)} -c 'import os, sys; os.chmod(sys.argv[1], 0o755)' \"$5/bin/python\"\n"
     )
     conda.chmod(0o755)
     done = script("--list", path=path, cwd=root)
