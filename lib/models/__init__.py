@@ -93,6 +93,14 @@ MODELS: Mapping[str, TextureModel] = MappingProxyType({
         "Heitz, Vanhoey, Chambon & Belcour", 2021, "distributions of VGG-19's features", "3,456 distributions",
         "learned, for recognition", "match", "lib.models.gatys:sliced_wasserstein_steps",
     ),
+    "gan": TextureModel(
+        "Jetchev, Bergmann & Vollgraf, spatial GAN", 2016, "features of a network that learns to tell",
+        "128, never settled", "learned from the exemplar, by a contest", "generator", "lib.models.gan:gan_steps",
+    ),
+    "principal": TextureModel(
+        "Principal directions of Gram matrices", 2026, "of an untrained network's features", "512",
+        "learned from textures, by their variance", "match", "lib.models.learned:principal_steps",
+    ),
     "matching": TextureModel(
         "Zhao & Simoncelli, statistics matching", 2025,
         "means of waves and of a network", "512", "learned from textures, by denoising", "match",

@@ -12,13 +12,14 @@ Two choices give it units and a start, and change neither the model nor its mini
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lib.energy import Statistics
 from lib.images import check_image
-from lib.model import Model
 from lib.samplers.descend import descend
 from lib.samplers.step import APART, Step, checked_count, checked_size, last, white_noise
 from lib.statistics.gaussian import GaussianTexture, smooth_autocovariance
@@ -28,6 +29,20 @@ STEPS = 45
 LAG = 32  # pixels; the starting texture's autocovariance is cut off here
 FLOOR = 0.01  # of a statistic's size, added to its spread: nothing need match better than that
 POWER = 0.25  # of S, between w and x
+
+
+class HasStatistics(Protocol):
+    """A trained model, or whatever else has f as its `statistics`: matching asks for no multipliers."""
+
+    @property
+    def statistics(self) -> Statistics: ...
+
+
+@dataclass(frozen=True)
+class Measure:
+    """f alone, where a model is asked for."""
+
+    statistics: Statistics
 
 
 @dataclass(frozen=True)
@@ -40,7 +55,7 @@ class Targets:
 
     @classmethod
     @torch.no_grad()
-    def of(cls, model: Model, x0: Tensor) -> "Targets":
+    def of(cls, model: HasStatistics, x0: Tensor) -> "Targets":
         """Measured on x0 [1,3,H,W]; f is periodic, so it is shown the periodic component of x0."""
         x = periodic_component(x0)
         mu = model.statistics(x)
@@ -89,7 +104,7 @@ def blend_gaussians(a: GaussianTexture, b: GaussianTexture, t: float) -> Gaussia
 
 
 def match_targets(
-    model: Model, targets: Targets, noise: Tensor, steps: int = STEPS, power: float = POWER
+    model: HasStatistics, targets: Targets, noise: Tensor, steps: int = STEPS, power: float = POWER
 ) -> Iterator[Step]:
     """Match targets from white noise [n,3,H,W]; `loss` is the mean squared mismatch in spreads, per statistic.
 
@@ -103,13 +118,13 @@ def match_targets(
     return descend(lambda x: mismatch(model, targets, x), starts, steps, lambda w: mean + size * filtered(w))
 
 
-def mismatch(model: Model, targets: Targets, x: Tensor) -> Tensor:
+def mismatch(model: HasStatistics, targets: Targets, x: Tensor) -> Tensor:
     """Mean over statistics of ((f(x) - mu) / spread)^2: [n,3,H,W] -> [n]."""
     return ((model.statistics(x) - targets.mu) / targets.spread).square().mean(1)
 
 
 def match_steps(
-    model: Model,
+    model: HasStatistics,
     x0: Tensor,
     n: int = 1,
     size: int | tuple[int, int] | None = None,
@@ -127,7 +142,7 @@ def match_steps(
 
 
 def match(
-    model: Model,
+    model: HasStatistics,
     x0: Tensor,
     n: int = 1,
     size: int | tuple[int, int] | None = None,
