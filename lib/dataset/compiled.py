@@ -1,0 +1,21 @@
+"""Loops over pixels, compiled by Numba as they stand: the mathematics is read where it runs.
+
+Machine code is kept in __pycache__ beside the file, in the user's cache where that may not be written, or where
+NUMBA_CACHE_DIR says: of all processes and workers the first one compiles. It is kept by a file's date: a function that
+is compiled may call others of its own file only.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from numba import njit
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def compiled(function: Function) -> Function:
+    """The function as machine code, which other threads need not wait for."""
+    try:
+        return njit(function, cache=True, nogil=True)
+    except RuntimeError:  # no folder may be written, not even the user's: this process compiles for itself
+        return njit(function, nogil=True)
