@@ -1,11 +1,5 @@
 """The compiled pass against each score's definition: pixels in [0,1], float64, one window at a time."""
 
-import os
-import subprocess
-import sys
-import time
-from pathlib import Path
-
 import numpy as np
 import pytest
 from dataset_pictures import noise
@@ -13,11 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lib.dataset.criterion import SIDE, score_scales
+from lib.dataset.criterion import BETWEEN_BLOCKS, COUNTED, LIMITS, MARKS, SIDE, TEXT, score_scales
 from lib.dataset.scores import SCORES, score_windows
 from lib.dataset.tiles import coarser, halved, read_tiles, separated, summed
 
-ROOT = Path(__file__).resolve().parents[1]
 LEAST, FAINT = 0.02, 0.004
 
 
@@ -70,7 +63,7 @@ def definition(picture: np.ndarray, lights: list[np.ndarray], row: int, column: 
     apart = [len(a) * len(b) / level.size**2 * (a.mean() - b.mean()) ** 2 for a, b in classes if len(a) and len(b)]
     gaussian = min(2 / np.sqrt(2 * np.pi * (variance + 1 / 12)), 1)
     white, black = (picture[here][sampled] * 255 > 249.5).all(-1), (picture[here][sampled] * 255 < 5.5).all(-1)
-    return {
+    scores = {
         "contrast": np.sqrt(sum(within)),
         "colour": share(between),
         "colour_fine": share(fine),
@@ -87,6 +80,12 @@ def definition(picture: np.ndarray, lights: list[np.ndarray], row: int, column: 
         "lines": max(light.mean(axis=0).var(), light.mean(axis=1).var()) / max(light.var(), 1e-6),
         "strokes": energy[0] / (modulus**2 + 1e-12),
         "clipped": (white | black).mean(),
+    }
+    signs = [[(scores[name], *marks) for name, marks in row.items()] for row in TEXT.values()]
+    over = [scores[name] / LIMITS[name].value for name in BETWEEN_BLOCKS]
+    return scores | {
+        "heterogeneity": np.sqrt(np.mean(np.square(over))),
+        "text": max(min(score / low if score <= high else 0 for score, low, high in row) for row in signs),
     }
 
 
@@ -105,7 +104,7 @@ def agrees(picture: np.ndarray, scales: int) -> int:
         _, h, w = found.means.shape
         down, right = np.arange(0, h - 3), np.arange(0, w - 3, 2)
         scores = np.empty((len(down) * len(right), len(SCORES)))
-        score_windows(found, down, right, scores)
+        score_windows(found, down, right, COUNTED, MARKS, scores)
         places = [(32 * i, 32 * j) for i in down for j in right]
         for (row, column), computed in zip(places, scores, strict=True):
             expected = definition(pictures[k], lights[k : k + 3], row, column)
@@ -171,24 +170,3 @@ def test_read_only_and_transposed_pictures_score_alike() -> None:
     for scores in rest:
         for name in first:
             np.testing.assert_array_equal(scores[name], first[name])
-
-
-SCORE = "import numpy as np; from lib.dataset.criterion import score; score(np.zeros((128, 128, 3), np.uint8))"
-
-
-def test_machine_code_is_kept_where_the_user_may_write(tmp_path: Path) -> None:
-    """A second process compiles nothing: it takes the code of the first."""
-    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path), "HOME": "/nonexistent"}
-    seconds = []
-    for _ in range(2):
-        start = time.monotonic()
-        subprocess.run([sys.executable, "-c", SCORE], cwd=ROOT, env=environment, check=True)
-        seconds.append(time.monotonic() - start)
-        kept = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nbc")}
-        assert kept
-    assert kept == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nbc")}
-    assert seconds[1] < seconds[0] / 2
-
-
-def test_the_library_is_there_without_the_compiler() -> None:
-    subprocess.run([sys.executable, "-c", "import lib, sys; assert 'numba' not in sys.modules"], cwd=ROOT, check=True)

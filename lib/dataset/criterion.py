@@ -87,6 +87,12 @@ TEXT: Mapping[str, Mapping[str, tuple[float, float]]] = {
 }
 
 
+# The two tables as the compiled loop reads them.
+NEITHER = (np.nan, np.nan)
+COUNTED = np.array([LIMITS[name].value if name in BETWEEN_BLOCKS else np.nan for name in SCORES])
+MARKS = np.array([[signs.get(name, NEITHER) for name in SCORES] for signs in TEXT.values()])
+
+
 @dataclass(frozen=True)
 class Windows:
     """The windows of one picture.
@@ -143,33 +149,20 @@ def score_scales(picture: np.ndarray, scales: int) -> list[Windows]:
     """
     if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
         raise ValueError(f"a picture is uint8 [H,W,3], not {picture.dtype} {list(picture.shape)}")
-    tiles = read_tiles(picture, scales)
-    starts = [(_starts(h), _starts(w)) for _, h, w in (each.means.shape for each in tiles)]
-    ends = np.cumsum([0, *(len(down) * len(right) for down, right in starts)])
-    table = np.empty((ends[-1], len(SCORES)))
-    for each, (down, right), start, end in zip(tiles, starts, ends, ends[1:], strict=False):
-        score_windows(each, down, right, table[start:end])
-    scores = _summed_up(dict(zip(SCORES, table.T.astype(np.float32), strict=True)))
-    return [
-        Windows(
-            np.repeat(each.top + down * TILE, len(right)),
-            np.tile(each.left + right * TILE, len(down)),
-            {name: scores[name][start:end] for name in LIMITS},
+    found = []
+    for tiles in read_tiles(picture, scales):
+        down, right = (_starts(n) for n in tiles.means.shape[1:])
+        scores = np.empty((len(down) * len(right), len(SCORES)))
+        score_windows(tiles, down, right, COUNTED, MARKS, scores)
+        by_name = dict(zip(SCORES, scores.T.astype(np.float32), strict=True))
+        found.append(
+            Windows(
+                (tiles.top + down * TILE).repeat(len(right)),
+                (tiles.left + right * TILE)[None].repeat(len(down), axis=0).ravel(),
+                {name: by_name[name] for name in LIMITS},
+            )
         )
-        for each, (down, right), start, end in zip(tiles, starts, ends, ends[1:], strict=False)
-    ]
-
-
-def _summed_up(scores: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Those of windows, one [n] each, and the two that are of several: heterogeneity and text."""
-    apart = [LIMITS[name].excess(scores[name]) for name in BETWEEN_BLOCKS]
-    signs = [_weakest(scores, marks) for marks in TEXT.values()]
-    return {**scores, "heterogeneity": np.sqrt(np.mean(np.square(apart), axis=0)), "text": np.max(signs, axis=0)}
-
-
-def _weakest(signs: Mapping[str, np.ndarray], marks: Mapping[str, tuple[float, float]]) -> np.ndarray:
-    """[n]; the weakest sign of text over its mark, for the text of one row of TEXT."""
-    return np.min([signs[k] / low * (signs[k] <= high) for k, (low, high) in marks.items()], axis=0)
+    return found
 
 
 @lru_cache(maxsize=256)

@@ -24,12 +24,19 @@ SCORES = (
     *("detail", "sharpness", "energy_spread", "energy_fine", "orientation", "coherence"),
     *("peak", "skewness", "two_levels"),
     *("lines", "strokes", "clipped"),
+    *("heterogeneity", "text"),
 )
 
 
 @compiled
-def score_windows(tiles: Tiles, down: np.ndarray, right: np.ndarray, scores: np.ndarray) -> None:
-    """Fill scores, float64 [len(down) * len(right), len(SCORES)], of the windows from these tiles on, row by row."""
+def score_windows(
+    tiles: Tiles, down: np.ndarray, right: np.ndarray, limits: np.ndarray, marks: np.ndarray, scores: np.ndarray
+) -> None:
+    """Fill scores, float64 [len(down) * len(right), 18], of the windows from these tiles on, row by row.
+
+    limits: [18], of the scores that heterogeneity is of, nan for others; marks: [kinds,18,2], between which a score is
+    a sign of this kind of text, nan for others.
+    """
     views = np.empty((PLANES, VIEWS))
     n = 0
     for i in down:
@@ -43,6 +50,8 @@ def score_windows(tiles: Tiles, down: np.ndarray, right: np.ndarray, scores: np.
             of_window[13] = lines / max(views[SQUARE, 0] - views[COLOUR, 0] ** 2, 1e-6)
             of_window[14] = of_window[4] ** 2 / (views[MODULUS, 0] ** 2 + 1e-12)
             of_window[15] = views[CLIPPED, 0]
+            of_window[16] = _over(of_window, limits)
+            of_window[17] = max(_weakest(of_window, marks[0]), _weakest(of_window, marks[1]))
             n += 1
 
 
@@ -138,6 +147,27 @@ def _line_variance(rows: np.ndarray, i: int, j: int) -> float:
         for k in range(ACROSS):
             means[y] += rows[i * TILE + y, j + k] / (LIGHT * ACROSS * TILE)
     return _variance(means)
+
+
+@compiled
+def _over(scores: np.ndarray, limits: np.ndarray) -> float:
+    """Root mean square of the scores over their limits, where they have one."""
+    total, count = 0.0, 0
+    for k in range(len(limits)):
+        if not math.isnan(limits[k]):
+            total += (scores[k] / limits[k]) ** 2
+            count += 1
+    return math.sqrt(total / count)
+
+
+@compiled
+def _weakest(scores: np.ndarray, marks: np.ndarray) -> float:
+    """The weakest of the signs over its lower mark; beyond the upper mark it is none."""
+    weakest = math.inf
+    for k in range(len(marks)):
+        if not math.isnan(marks[k, 0]):
+            weakest = min(weakest, scores[k] / marks[k, 0] if scores[k] <= marks[k, 1] else 0.0)
+    return weakest
 
 
 @compiled

@@ -75,10 +75,7 @@ def read_tiles(picture: np.ndarray, scales: int) -> list[Tiles]:
             rows=np.empty(((h >> k) * TILE, w >> k), np.int32),
             columns=np.empty(((w >> k) * TILE, h >> k), np.int32),
         )
-        _read_samples(planes, lights[k], down, right, here)
-        _read_light(lights[k], down, right, here)
-        for octave in range(OCTAVES):
-            _read_gradient(lights[k + octave], white[k + octave], down, right, octave, here)
+        _read_scale(planes, tuple(lights[k : k + OCTAVES]), tuple(white[k : k + OCTAVES]), down, right, here)
         tiles.append(here)
     return tiles
 
@@ -144,6 +141,17 @@ def _repeat_border(x: np.ndarray) -> None:
         x[y, 0], x[y, -1] = x[y, 1], x[y, -2]
     for k in range(width):
         x[0, k], x[-1, k] = x[1, k], x[-2, k]
+
+
+@compiled
+def _read_scale(
+    planes: np.ndarray, lights: tuple[np.ndarray, ...], white: tuple[int, ...], down: int, right: int, tiles: Tiles
+) -> None:
+    """Fill the tiles from pixel (down, right) on; `white` is each octave's."""
+    _read_samples(planes, lights[0], down, right, tiles)
+    _read_light(lights[0], down, right, tiles)
+    for octave in range(OCTAVES):
+        _read_gradient(lights[octave], white[octave], down, right, octave, tiles)
 
 
 @compiled
