@@ -101,7 +101,7 @@ def agrees(picture: np.ndarray, scales: int) -> int:
         lights.append(lights[-1].reshape(h // 2, 2, w // 2, 2).mean(axis=(1, 3)))
     compared = 0
     for k, found in enumerate(read_tiles(picture, scales)):
-        _, h, w = found.means.shape
+        h, w = found.modulus.shape
         down, right = np.arange(0, h - 3), np.arange(0, w - 3, 2)
         scores = np.empty((len(down) * len(right), len(SCORES)))
         score_windows(found, down, right, COUNTED, MARKS, scores)

@@ -1,8 +1,8 @@
 """Loops over pixels, compiled by Numba as they stand: the mathematics is read where it runs.
 
 Machine code is kept in __pycache__ beside the file, in the user's cache where that may not be written, or where
-NUMBA_CACHE_DIR says: of all processes and workers the first compiles. What is kept is that of the file as it stands,
-whatever other files it calls: a compiled function calls compiled ones of its own file only.
+NUMBA_CACHE_DIR says: of all processes and workers the first compiles. What is kept goes when the file changes, but not
+when another does: a compiled function neither calls those of other files nor reads their constants.
 """
 
 from collections.abc import Callable

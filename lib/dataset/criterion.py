@@ -151,7 +151,7 @@ def score_scales(picture: np.ndarray, scales: int) -> list[Windows]:
         raise ValueError(f"a picture is uint8 [H,W,3], not {picture.dtype} {list(picture.shape)}")
     found = []
     for tiles in read_tiles(picture, scales):
-        down, right = (_starts(n) for n in tiles.means.shape[1:])
+        down, right = (_starts(n) for n in tiles.modulus.shape)
         scores = np.empty((len(down) * len(right), len(SCORES)))
         score_windows(tiles, down, right, COUNTED, MARKS, scores)
         by_name = dict(zip(SCORES, scores.T.astype(np.float32), strict=True))

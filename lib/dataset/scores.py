@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from lib.dataset.compiled import compiled
-from lib.dataset.tiles import CLIPPED, COLOUR, GRADIENT, LEVELS, LIGHT, MODULUS, OCTAVES, PLANES, SQUARE, TILE, Tiles
+from lib.dataset.tiles import Tiles
 
 ACROSS = 4  # tiles of a window, either way
 BLOCKS, TILES, VIEWS = 1, 10, 26  # where means begin: of the window, of its 9 blocks, of its 16 tiles
@@ -37,36 +37,36 @@ def score_windows(
     limits: [18], of the scores that heterogeneity is of, nan for others; marks: [kinds,18,2], between which a score is
     a sign of this kind of text, nan for others.
     """
-    views = np.empty((PLANES, VIEWS))
     n = 0
     for i in down:
         for j in right:
             of_window = scores[n]
-            _look(tiles.means, i, j, views)
-            _score_colour(views[COLOUR:SQUARE], views[SQUARE:GRADIENT], of_window[:4])
-            _score_gradient(views[GRADIENT:MODULUS], of_window[4:10])
+            colour, square = _views(tiles.colour, i, j), _views(tiles.square, i, j)
+            _score_colour(colour, square, of_window[:4])
+            _score_gradient(tiles.gradient, i, j, of_window[4:10])
             _score_levels(tiles.levels, i, j, of_window[10:13])
             lines = max(_line_variance(tiles.rows, i, j), _line_variance(tiles.columns, j, i))
-            of_window[13] = lines / max(views[SQUARE, 0] - views[COLOUR, 0] ** 2, 1e-6)
-            of_window[14] = of_window[4] ** 2 / (views[MODULUS, 0] ** 2 + 1e-12)
-            of_window[15] = views[CLIPPED, 0]
+            of_window[13] = lines / max(square[0, 0] - colour[0, 0] ** 2, 1e-6)
+            of_window[14] = of_window[4] ** 2 / (tiles.modulus[i : i + ACROSS, j : j + ACROSS].mean() ** 2 + 1e-12)
+            of_window[15] = tiles.clipped[i : i + ACROSS, j : j + ACROSS].mean()
             of_window[16] = _over(of_window, limits)
             of_window[17] = max(_weakest(of_window, marks[0]), _weakest(of_window, marks[1]))
             n += 1
 
 
 @compiled
-def _look(means: np.ndarray, i: int, j: int, views: np.ndarray) -> None:
-    """Fill views [17,26], of the window from tile (i,j) on, from the means of tiles [17,h,w]."""
-    for p in range(PLANES):
-        x, view = means[p], views[p]
-        tiles = view[TILES:]
+def _views(x: np.ndarray, i: int, j: int) -> np.ndarray:
+    """Means [3,26] of the window from tile (i,j) on, of its blocks and of its tiles; x: [3,h,w], of all tiles."""
+    views = np.empty((3, VIEWS))
+    for c in range(3):
+        view, tiles = views[c], views[c, TILES:]
         for t in range(ACROSS**2):
-            tiles[t] = x[i + t // ACROSS, j + t % ACROSS]
+            tiles[t] = x[c, i + t // ACROSS, j + t % ACROSS]
         for b in range(9):
             t = b // 3 * ACROSS + b % 3
             view[BLOCKS + b] = (tiles[t] + tiles[t + 1] + tiles[t + ACROSS] + tiles[t + ACROSS + 1]) / 4
         view[0] = (view[BLOCKS] + view[BLOCKS + 2] + view[BLOCKS + 6] + view[BLOCKS + 8]) / 4  # at its corners
+    return views
 
 
 @compiled
@@ -89,12 +89,13 @@ def _score_colour(mean: np.ndarray, square: np.ndarray, scores: np.ndarray) -> N
 
 
 @compiled
-def _score_gradient(gradient: np.ndarray, scores: np.ndarray) -> None:
-    """Energy and orientation of the gradient at scales 1, 2, 4, by the structure tensor: xx, yy, xy of each."""
+def _score_gradient(gradient: np.ndarray, i: int, j: int, scores: np.ndarray) -> None:
+    """Energy and orientation of the gradient at scales 1, 2, 4, by the structure tensor [3,3,h,w]."""
     scores[:] = 0
     energy, u, v, logs = np.empty(VIEWS), np.empty(VIEWS), np.empty(VIEWS), np.empty(VIEWS)
-    for octave in range(OCTAVES):
-        xx, yy, xy = gradient[3 * octave], gradient[3 * octave + 1], gradient[3 * octave + 2]
+    for octave in range(len(gradient)):
+        products = _views(gradient[octave], i, j)
+        xx, yy, xy = products[0], products[1], products[2]
         for k in range(VIEWS):
             energy[k] = xx[k] + yy[k] + FAINT**2
             u[k], v[k] = (xx[k] - yy[k]) / energy[k], 2 * xy[k] / energy[k]
@@ -115,19 +116,20 @@ def _score_gradient(gradient: np.ndarray, scores: np.ndarray) -> None:
 @compiled
 def _score_levels(levels: np.ndarray, i: int, j: int, scores: np.ndarray) -> None:
     """Flat fills, and how the greys of ink and paper part, by the histogram of 64 grey levels [h,w,64]."""
-    share = np.zeros(LEVELS)
+    count = levels.shape[2]
+    share = np.zeros(count)
     for t in range(ACROSS**2):
         of_tile = levels[i + t // ACROSS, j + t % ACROSS]
-        for level in range(LEVELS):
+        for level in range(count):
             share[level] += of_tile[level] / ACROSS**2
     mean = variance = third = 0.0
-    for level in range(LEVELS):
+    for level in range(count):
         mean += share[level] * level
-    for level in range(LEVELS):
+    for level in range(count):
         variance += share[level] * (level - mean) ** 2
         third += share[level] * (level - mean) ** 3
     below = moment = between = fullest = 0.0
-    for level in range(LEVELS):
+    for level in range(count):
         below += share[level]
         moment += share[level] * level
         between = max(between, (mean * below - moment) ** 2 / max(below * (1 - below), 1e-9))
@@ -141,11 +143,12 @@ def _score_levels(levels: np.ndarray, i: int, j: int, scores: np.ndarray) -> Non
 
 @compiled
 def _line_variance(rows: np.ndarray, i: int, j: int) -> float:
-    """Variance of the means of a window's 128 rows, from sums over each row of a tile [32h,w]."""
-    means = np.zeros(ACROSS * TILE)
-    for y in range(ACROSS * TILE):
+    """Variance of the means of a window's 128 rows, from means over each row of a tile [h,32,w]."""
+    tall = rows.shape[1]
+    means = np.zeros(ACROSS * tall)
+    for y in range(ACROSS * tall):
         for k in range(ACROSS):
-            means[y] += rows[i * TILE + y, j + k] / (LIGHT * ACROSS * TILE)
+            means[y] += rows[i + y // tall, y % tall, j + k] / ACROSS
     return _variance(means)
 
 

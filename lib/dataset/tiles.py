@@ -24,22 +24,23 @@ CHANNEL, LIGHT = 255, 765  # white, in whole numbers
 CLEAR, DARK = 250, 5  # all three channels beyond: the sensor saw no more, or somebody cut the object out
 SAMPLED = (2, 5)  # of each eight rows: the same ones upside down
 
-# Where means begin: of the light and of the opponents r - g and (r + g)/2 - b; of their squares; of dx dx, dy dy and
-# dx dy at each octave; of |gradient|; of being white or black.
-COLOUR, SQUARE, GRADIENT, MODULUS, CLIPPED, PLANES = 0, 3, 6, 15, 16, 17
-
 
 class Tiles(NamedTuple):
     """What tiles of 32 pixels show in a picture at one scale; [h,w] tiles, the first at pixel (top, left).
 
-    means: float64 [17,h,w] over tiles, of pixels in [0,1], see above; levels: float64 [h,w,64], shares of the grey
-    levels. Sums of the light in whole numbers: rows: int32 [32h,w], over each row of a tile; columns: int32 [32w,h],
-    over each column.
+    Means of pixels in [0,1], float64. colour, square: [3,h,w], of the light and of the opponents r - g and
+    (r + g)/2 - b, and of their squares; gradient: [3,3,h,w], at each octave of dx dx, dy dy and dx dy; modulus,
+    clipped: [h,w], of |gradient| and of being white or black; levels: [h,w,64], of each grey level; rows: [h,32,w], of
+    the light over each row of a tile; columns: [w,32,h], over each column.
     """
 
     top: int
     left: int
-    means: np.ndarray
+    colour: np.ndarray
+    square: np.ndarray
+    gradient: np.ndarray
+    modulus: np.ndarray
+    clipped: np.ndarray
     levels: np.ndarray
     rows: np.ndarray
     columns: np.ndarray
@@ -67,17 +68,25 @@ def read_tiles(picture: np.ndarray, scales: int) -> list[Tiles]:
     for k, planes in enumerate(pictures):
         # The middle of the picture, but on the grid of its tiles when it was whole.
         down, right = (n % (1 << k) // 2 * (TILE >> k) for n in (h, w))
-        here = Tiles(
-            (top >> k) + down,
-            (left >> k) + right,
-            means=np.zeros((PLANES, h >> k, w >> k)),
-            levels=np.zeros((h >> k, w >> k, LEVELS)),
-            rows=np.empty(((h >> k) * TILE, w >> k), np.int32),
-            columns=np.empty(((w >> k) * TILE, h >> k), np.int32),
-        )
+        here = _empty((top >> k) + down, (left >> k) + right, h >> k, w >> k)
         _read_scale(planes, tuple(lights[k : k + OCTAVES]), tuple(white[k : k + OCTAVES]), down, right, here)
         tiles.append(here)
     return tiles
+
+
+def _empty(top: int, left: int, h: int, w: int) -> Tiles:
+    return Tiles(
+        top,
+        left,
+        colour=np.zeros((3, h, w)),
+        square=np.zeros((3, h, w)),
+        gradient=np.empty((OCTAVES, 3, h, w)),
+        modulus=np.empty((h, w)),
+        clipped=np.empty((h, w)),
+        levels=np.zeros((h, w, LEVELS)),
+        rows=np.empty((h, TILE, w)),
+        columns=np.empty((w, TILE, h)),
+    )
 
 
 @compiled
@@ -157,11 +166,11 @@ def _read_scale(
 @compiled
 def _read_light(light: np.ndarray, down: int, right: int, tiles: Tiles) -> None:
     """Sums of the light over rows and columns of tiles; means of it and of its square."""
-    _, h, w = tiles.means.shape
+    h, w = tiles.modulus.shape
     for i in range(h):
         columns = np.zeros(w * TILE, np.int32)
-        for y in range(i * TILE, (i + 1) * TILE):
-            line = light[1 + down + y, 1 + right : 1 + right + w * TILE]
+        for y in range(TILE):
+            line = light[1 + down + i * TILE + y, 1 + right : 1 + right + w * TILE]
             for x in range(w * TILE):
                 columns[x] += line[x]
             for j in range(w):
@@ -169,11 +178,11 @@ def _read_light(light: np.ndarray, down: int, right: int, tiles: Tiles) -> None:
                 for x in range(j * TILE, (j + 1) * TILE):
                     total += line[x]
                     squares += np.int64(line[x]) * line[x]
-                tiles.rows[y, j] = total
-                tiles.means[COLOUR, i, j] += total / (LIGHT * TILE**2)
-                tiles.means[SQUARE, i, j] += squares / (LIGHT * TILE) ** 2
+                tiles.rows[i, y, j] = total / (LIGHT * TILE)
+                tiles.colour[0, i, j] += total / (LIGHT * TILE**2)
+                tiles.square[0, i, j] += squares / (LIGHT * TILE) ** 2
         for x in range(w * TILE):
-            tiles.columns[x, i] = columns[x]
+            tiles.columns[x // TILE, x % TILE, i] = columns[x] / (LIGHT * TILE)
 
 
 @compiled
@@ -182,7 +191,7 @@ def _read_gradient(light: np.ndarray, white: int, down: int, right: int, octave:
     side = TILE >> octave
     top, left = 1 + (down >> octave), 1 + (right >> octave)
     unit = (2 * white * side) ** 2  # a difference is over two pixels, a mean over side^2
-    _, h, w = tiles.means.shape
+    h, w = tiles.modulus.shape
     for i in range(h):
         for j in range(w):
             xx = yy = xy = 0
@@ -195,14 +204,14 @@ def _read_gradient(light: np.ndarray, white: int, down: int, right: int, octave:
                     xx += dx * dx
                     yy += dy * dy
                     xy += dx * dy
-            products = tiles.means[GRADIENT + 3 * octave :, i, j]
+            products = tiles.gradient[octave, :, i, j]
             products[0], products[1], products[2] = xx / unit, yy / unit, xy / unit
 
 
 @compiled
 def _read_samples(planes: np.ndarray, light: np.ndarray, down: int, right: int, tiles: Tiles) -> None:
     """Means over tiles of what two rows of eight suffice for: opponents, clipping, grey levels and |gradient|."""
-    _, h, w = tiles.means.shape
+    h, w = tiles.modulus.shape
     samples = TILE * TILE // 4
     modulus = np.empty(TILE, np.float32)
     for i in range(h):
@@ -226,10 +235,9 @@ def _read_samples(planes: np.ndarray, light: np.ndarray, down: int, right: int, 
                     modulus[x] += np.sqrt(dx * dx + dy * dy)
                 for x in range(0, TILE, 2):
                     tiles.levels[i, j, here[x + 1] * LEVELS // (LIGHT + 3)] += 2 / samples
-            means = tiles.means[:, i, j]
-            means[COLOUR + 1] = red_green / (CHANNEL * samples)
-            means[SQUARE + 1] = red_green2 / (CHANNEL**2 * samples)
-            means[COLOUR + 2] = blue_yellow / (2 * CHANNEL * samples)
-            means[SQUARE + 2] = blue_yellow2 / ((2 * CHANNEL) ** 2 * samples)
-            means[MODULUS] = modulus.sum() / (2 * LIGHT * samples)
-            means[CLIPPED] = clipped / samples
+            tiles.colour[1, i, j] = red_green / (CHANNEL * samples)
+            tiles.square[1, i, j] = red_green2 / (CHANNEL**2 * samples)
+            tiles.colour[2, i, j] = blue_yellow / (2 * CHANNEL * samples)
+            tiles.square[2, i, j] = blue_yellow2 / ((2 * CHANNEL) ** 2 * samples)
+            tiles.modulus[i, j] = modulus.sum() / (2 * LIGHT * samples)
+            tiles.clipped[i, j] = clipped / samples
