@@ -6,7 +6,7 @@ when another does: a compiled function neither calls those of other files nor re
 """
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from numba import njit
 
@@ -16,6 +16,6 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 def compiled(function: Function) -> Function:
     """The function as machine code, which other threads need not wait for."""
     try:
-        return njit(function, cache=True, nogil=True)
+        return cast(Function, njit(function, cache=True, nogil=True))
     except RuntimeError:  # no folder may be written, not even the user's: this process compiles for itself
-        return njit(function, nogil=True)
+        return cast(Function, njit(function, nogil=True))

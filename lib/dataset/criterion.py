@@ -109,10 +109,10 @@ class Windows:
 
     def reasons(self) -> list[str]:
         """Why each window is dropped; "" keeps it."""
-        reasons = np.full(len(self), "", dtype=object)
-        for name, limit in reversed(list(LIMITS.items())):
-            reasons[limit.excess(self.scores[name]) > 1] = limit.reason
-        return list(reasons)
+        broken = [limit.excess(self.scores[name]) > 1 for name, limit in LIMITS.items()]
+        first = np.argmax([*broken, np.ones(len(self), bool)], axis=0)
+        reasons = [*(limit.reason for limit in LIMITS.values()), ""]
+        return [reasons[k] for k in first]
 
 
 def excess(scores: Mapping[str, np.ndarray]) -> np.ndarray:

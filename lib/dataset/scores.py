@@ -46,8 +46,9 @@ def score_windows(
             _score_gradient(tiles.gradient, i, j, of_window[4:10])
             _score_levels(tiles.levels, i, j, of_window[10:13])
             lines = max(_line_variance(tiles.rows, i, j), _line_variance(tiles.columns, j, i))
+            modulus = tiles.modulus[i : i + ACROSS, j : j + ACROSS].mean()
             of_window[13] = lines / max(square[0, 0] - colour[0, 0] ** 2, 1e-6)
-            of_window[14] = of_window[4] ** 2 / (tiles.modulus[i : i + ACROSS, j : j + ACROSS].mean() ** 2 + 1e-12)
+            of_window[14] = of_window[4] ** 2 / (modulus**2 + 1e-12)
             of_window[15] = tiles.clipped[i : i + ACROSS, j : j + ACROSS].mean()
             of_window[16] = _over(of_window, limits)
             of_window[17] = max(_weakest(of_window, marks[0]), _weakest(of_window, marks[1]))
@@ -71,7 +72,7 @@ def _views(x: np.ndarray, i: int, j: int) -> np.ndarray:
 
 @compiled
 def _score_colour(mean: np.ndarray, square: np.ndarray, scores: np.ndarray) -> None:
-    """Contrast, its share between blocks and between tiles: of the light, or of all three; its spread, of the light."""
+    """Contrast; its share between blocks, and between tiles, of the light or of all three; its spread, of the light."""
     within, between, fine = np.empty(3), np.empty(3), np.empty(3)
     for c in range(3):
         within[c] = max(square[c, 0] - mean[c, 0] ** 2, 0.0)
@@ -90,7 +91,7 @@ def _score_colour(mean: np.ndarray, square: np.ndarray, scores: np.ndarray) -> N
 
 @compiled
 def _score_gradient(gradient: np.ndarray, i: int, j: int, scores: np.ndarray) -> None:
-    """Energy and orientation of the gradient at scales 1, 2, 4, by the structure tensor [3,3,h,w]."""
+    """Of the structure tensor [3,3,h,w] at octaves 1, 2, 4; in the order of SCORES."""
     scores[:] = 0
     energy, u, v, logs = np.empty(VIEWS), np.empty(VIEWS), np.empty(VIEWS), np.empty(VIEWS)
     for octave in range(len(gradient)):
@@ -115,7 +116,7 @@ def _score_gradient(gradient: np.ndarray, i: int, j: int, scores: np.ndarray) ->
 
 @compiled
 def _score_levels(levels: np.ndarray, i: int, j: int, scores: np.ndarray) -> None:
-    """Flat fills, and how the greys of ink and paper part, by the histogram of 64 grey levels [h,w,64]."""
+    """Flat fills, and how the greys of ink and paper part, by the histogram [h,w,64]; in the order of SCORES."""
     count = levels.shape[2]
     share = np.zeros(count)
     for t in range(ACROSS**2):

@@ -5,10 +5,10 @@ tile is 16 and 8 pixels wide. The scales share these octaves, so five of them se
 more pixels than the picture.
 
 Light is the sum of the three channels, 0 to 765, and an octave sums four pixels of the one before: whole numbers of 16
-bits, whose products and sums are exact in any order. That is what lets the compiler take 16 pixels at a time, and what
-makes a verdict the same on every machine. Where a mean over a tile needs no more, two rows of eight are looked at: for
-the colour opponents, clipping, the histogram and |gradient|. The light and the products of its gradient are of all
-pixels: from two rows of eight, chance makes the blocks of a texture differ, and one in thirteen of its windows goes.
+bits, whose products and sums are exact in any order, so that the compiler may take 16 pixels at a time and every
+machine finds the same. Where a mean over a tile needs no more, two rows of eight are looked at: for the colour
+opponents, clipping, the histogram and |gradient|. The light and the products of its gradient are of all pixels: from
+two rows of eight, chance makes the blocks of a texture differ, and one in thirteen of its windows goes.
 """
 
 from typing import NamedTuple
@@ -174,7 +174,7 @@ def _read_light(light: np.ndarray, down: int, right: int, tiles: Tiles) -> None:
             for x in range(w * TILE):
                 columns[x] += line[x]
             for j in range(w):
-                total = squares = 0
+                total = squares = np.int64(0)
                 for x in range(j * TILE, (j + 1) * TILE):
                     total += line[x]
                     squares += np.int64(line[x]) * line[x]
@@ -194,7 +194,7 @@ def _read_gradient(light: np.ndarray, white: int, down: int, right: int, octave:
     h, w = tiles.modulus.shape
     for i in range(h):
         for j in range(w):
-            xx = yy = xy = 0
+            xx = yy = xy = np.int64(0)
             x = left + j * side
             for y in range(top + i * side, top + (i + 1) * side):
                 above, below = light[y - 1, x : x + side], light[y + 1, x : x + side]
@@ -216,7 +216,7 @@ def _read_samples(planes: np.ndarray, light: np.ndarray, down: int, right: int, 
     modulus = np.empty(TILE, np.float32)
     for i in range(h):
         for j in range(w):
-            red_green = blue_yellow = red_green2 = blue_yellow2 = clipped = 0
+            red_green = blue_yellow = red_green2 = blue_yellow2 = clipped = np.int64(0)
             modulus[:] = 0
             left = right + j * TILE
             for row in range(TILE // 4):
