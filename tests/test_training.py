@@ -13,6 +13,7 @@ from lib.errors import TextureError
 from lib.training import batches
 from lib.training.loop import Recipe, Trainer, gradient_cosine, rate
 from lib.training.loss import SIGMA_MEDIAN, deep_loss, deep_loss_bf16, draw_sigma
+from lib.training.validation import SIGMAS, log_losses, model_losses
 
 RECIPE = Recipe(steps=4, batch=2, size=32)
 
@@ -145,6 +146,19 @@ def test_a_compiler_that_fails_is_told_in_one_line(monkeypatch: pytest.MonkeyPat
 
 def test_half_precision_keeps_the_direction_of_the_gradients() -> None:
     assert gradient_cosine(Trainer(RECIPE, crops()), deep_loss_bf16) > 0.98
+
+
+def test_losses_while_training_are_those_of_the_table_a_row_a_look(tmp_path: Path) -> None:
+    trainer, file = Trainer(RECIPE, crops()), tmp_path / "validation.csv"
+    patches = crops().batch(9, 2, 32)
+    for record in trainer.run():
+        if record.step in (1, 4):
+            log_losses(file, trainer.averaged(), patches, record.step, record.seconds)
+    header, first, last = (line.split(",") for line in file.read_text().splitlines())
+    assert header == ["step", "seconds", *(f"{sigma:g}" for sigma in SIGMAS)]
+    assert (first[0], last[0]) == ("1", "4")
+    expected = model_losses(trainer.averaged(), patches)
+    np.testing.assert_allclose([float(loss) for loss in last[2:]], expected, atol=1e-5)
 
 
 def test_a_folder_of_photographs_is_split_by_image(tmp_path: Path) -> None:

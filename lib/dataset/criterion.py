@@ -34,10 +34,6 @@ class Limit:
     least: bool  # True: lower is refused; False: higher is
     why: str
 
-    def excess(self, score: np.ndarray) -> np.ndarray:
-        """How many times over the limit a score is; above 1 it speaks against the window."""
-        return self.value / np.maximum(score, 1e-6) if self.least else score / self.value
-
 
 # The one table of thresholds. The first limit that a window breaks is the reason why it goes. They were set
 # on 653 photographic textures, of whose windows each costs a tenth or (mostly far) less; heterogeneity,
@@ -87,7 +83,10 @@ TEXT: Mapping[str, Mapping[str, tuple[float, float]]] = {
 }
 
 
-# The two tables as the compiled loop reads them.
+# The two tables as loops read them.
+REASONS = [*(limit.reason for limit in LIMITS.values()), ""]
+VALUES = np.array([[limit.value] for limit in LIMITS.values()], np.float32)
+LEAST = np.array([[limit.least] for limit in LIMITS.values()])
 NEITHER = (np.nan, np.nan)
 COUNTED = np.array([LIMITS[name].value if name in BETWEEN_BLOCKS else np.nan for name in SCORES])
 MARKS = np.array([[signs.get(name, NEITHER) for name in SCORES] for signs in TEXT.values()])
@@ -109,10 +108,15 @@ class Windows:
 
     def reasons(self) -> list[str]:
         """Why each window is dropped; "" keeps it."""
-        broken = [limit.excess(self.scores[name]) > 1 for name, limit in LIMITS.items()]
-        first = np.argmax([*broken, np.ones(len(self), bool)], axis=0)
-        reasons = [*(limit.reason for limit in LIMITS.values()), ""]
-        return [reasons[k] for k in first]
+        broken = np.ones((len(REASONS), len(self)), bool)
+        broken[:-1] = times_over(self.scores) > 1
+        return [REASONS[k] for k in broken.argmax(axis=0).tolist()]
+
+
+def times_over(scores: Mapping[str, np.ndarray]) -> np.ndarray:
+    """[limits,n]; how many times over each limit each window is; above 1 it speaks against the window."""
+    table = np.array([scores[name] for name in LIMITS])
+    return np.where(LEAST, VALUES / np.maximum(table, 1e-6), table / VALUES)
 
 
 def excess(scores: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -121,7 +125,7 @@ def excess(scores: Mapping[str, np.ndarray]) -> np.ndarray:
     Args:
         scores: one [n] for each entry of LIMITS.
     """
-    return np.max([limit.excess(scores[name]) for name, limit in LIMITS.items()], axis=0)
+    return times_over(scores).max(axis=0)
 
 
 def score(picture: np.ndarray) -> Windows:
