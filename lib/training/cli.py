@@ -17,6 +17,7 @@ from lib.training.validation import SIGMAS, log_losses, loss_table
 from lib.training.world import join
 
 SAVE_EVERY, VALIDATE_EVERY = 120.0, 300.0  # seconds
+VALIDATE_SHARE = 0.05  # of the time at most: on one core it takes a minute
 PATCHES, PATCH = 16, 128  # of the validation set; lags of 32 pixels cannot be told apart on smaller ones
 
 
@@ -43,8 +44,8 @@ def train(
 ) -> None:
     """Train f and lambda by Eq. 4. Interrupt at will: the same command goes on where it was.
 
-    Every five minutes validation.csv, in the folder of the run, gets a row: the loss at each of eight noise levels on
-    photographs that are not trained on.
+    Every five minutes, or more where it would cost too much, validation.csv in the folder of the run gets a row: the
+    loss at each of eight noise levels on photographs that are not trained on.
 
     Under torchrun (torchrun --nproc-per-node 8 -m lib train ...) the processes share each batch.
     """
@@ -66,7 +67,7 @@ def train(
         with Progress(*columns, disable=world.rank > 0) as progress:
             task = progress.add_task("", total=steps, completed=trainer.step, step=trainer.step)
             saved = validated = time.monotonic()
-            mean = 1.0
+            mean, wait = 1.0, VALIDATE_EVERY
             for record in trainer.run(share=share):
                 mean += 0.02 * (record.loss - mean)
                 said = f"loss {mean:.3f} of the Gaussian's"
@@ -75,9 +76,11 @@ def train(
                     trainer.save(state)
                     write(trainer, data, path, {}, minutes)
                     saved = time.monotonic()
-                if time.monotonic() - validated > VALIDATE_EVERY and not world.rank:
+                if time.monotonic() - validated > wait and not world.rank:
+                    before = time.monotonic()
                     log_losses(out / "validation.csv", trainer.averaged(), patches, trainer.step, trainer.seconds)
                     validated = time.monotonic()
+                    wait = max(VALIDATE_EVERY, (validated - before) / VALIDATE_SHARE)
     finally:
         trainer.save(state)
     world.leave()

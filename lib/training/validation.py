@@ -45,4 +45,4 @@ def log_losses(path: Path, model: Model, patches: Tensor, step: int, seconds: fl
     with path.open("a", encoding="utf-8") as file:
         if not file.tell():
             file.write(",".join(["step", "seconds", *(f"{sigma:g}" for sigma in SIGMAS)]) + "\n")
-        file.write(",".join([str(step), f"{seconds:.0f}", *(f"{loss:.5f}" for loss in losses)]) + "\n")
+        file.write(",".join([str(step), f"{seconds:.0f}", *(f"{loss:.4g}" for loss in losses)]) + "\n")
