@@ -108,7 +108,7 @@ class Windows:
 
     def reasons(self) -> list[str]:
         """Why each window is dropped; "" keeps it."""
-        broken = np.ones((len(REASONS), len(self)), bool)
+        broken = np.ones((len(REASONS), len(self)), bool)  # the last, "", where no limit is
         broken[:-1] = times_over(self.scores) > 1
         return [REASONS[k] for k in broken.argmax(axis=0).tolist()]
 
