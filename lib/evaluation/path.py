@@ -47,8 +47,8 @@ def heterogeneity(x: Tensor) -> Tensor:
     if min(x.shape[-2:]) < SIDE:
         raise TextureError(f"the criterion judges {SIDE}x{SIDE} pixels or more, not {x.shape[-2]}x{x.shape[-1]}")
     pictures = (255 * x.clamp(0, 1)).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
-    limit = LIMITS["heterogeneity"]
-    return torch.tensor([limit.excess(score(picture).scores["heterogeneity"]).max() for picture in pictures])
+    limit = LIMITS["heterogeneity"].value
+    return torch.tensor([score(picture).scores["heterogeneity"].max() / limit for picture in pictures])
 
 
 def quantiles(x: Tensor) -> Tensor:
