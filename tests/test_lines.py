@@ -1,4 +1,4 @@
-"""Lines whose judgement is known, the ends of the line in Gram matrices, and what comes with the library."""
+"""Lines whose judgement is known, and those that come with the library."""
 
 from pathlib import Path
 
