@@ -6,7 +6,6 @@ from dataset_pictures import noise
 from PIL import Image, ImageDraw
 
 from lib.dataset.criterion import LIMITS, SIDE, TILE, score, score_scales
-from lib.dataset.tiles import halved
 
 
 def reason(picture: np.ndarray) -> str:
@@ -180,13 +179,6 @@ def test_a_scale_is_the_halved_picture() -> None:
         for name, limit in LIMITS.items():
             off = {"rtol": 0.01, "atol": 0.01 * limit.value}
             np.testing.assert_allclose(together.scores[name], alone.scores[name], **off, err_msg=name)
-
-
-def test_halving_is_pillows() -> None:
-    picture = np.random.default_rng(0).integers(0, 256, (130, 260, 3), dtype=np.uint8)
-    np.testing.assert_array_equal(
-        halved(picture.transpose(2, 0, 1)), np.asarray(Image.fromarray(picture).reduce(2)).transpose(2, 0, 1)
-    )
 
 
 def test_scales_have_windows_where_the_picture_is_large_enough() -> None:

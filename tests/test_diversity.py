@@ -1,16 +1,52 @@
-"""Spread against known covariances; copies against brute force, against crops, and against fresh texture."""
+"""Diversity of models whose diversity is known, and of the samples that come with the library."""
+
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
+import lib
 from lib.errors import TextureError
-from lib.evaluation.diversity import copying, cut, nearest, spread, strips
-from lib.images import exemplar
-from lib.models import synthesize
+from lib.evaluation import diversity, shipped
 
-PEBBLE = exemplar("pebble")
-LEFT, RIGHT = PEBBLE[:, :96, :96], PEBBLE[:, 100:196, 300:396]
+SEEDED = torch.Generator().manual_seed(0)
+
+
+def moments(x: Tensor) -> Tensor:
+    return torch.cat([x.mean((2, 3)), x.square().mean((2, 3))], 1)
+
+
+def noise(n: int) -> Tensor:
+    return 0.5 + 0.1 * torch.randn(n, 3, 40, 40, generator=SEEDED)
+
+
+def test_new_draws_of_one_law_are_as_various_as_the_law() -> None:
+    assert diversity.places(noise(40), noise(1)[0]) == pytest.approx(1, abs=0.05)
+    assert diversity.statistics(moments, noise(60), noise(60)) == pytest.approx(1, abs=0.25)
+
+
+def test_one_picture_again_and_again_is_no_texture() -> None:
+    again = noise(1).expand(5, -1, -1, -1)
+    assert diversity.places(again, again[0]) == 0
+    assert diversity.statistics(moments, again, noise(10)) < 1e-3
+
+
+def test_one_picture_shifted_moves_its_pixels_and_not_its_statistics() -> None:
+    """What tells a model that shifts from one that makes: a torus has its averages wherever it begins."""
+    x = lib.exemplar("grass")[:, :40, :40]
+    shifted = torch.stack([x.roll((7 * i, 11 * i), (1, 2)) for i in range(8)])
+    periodic = torch.stack([noise(1)[0] for _ in range(8)])
+    assert diversity.places(shifted, x) > 0.5
+    made = diversity.statistics(lambda x: moments(x), shifted, periodic)
+    assert made < diversity.statistics(moments, noise(8), periodic) / 3
+
+
+def test_one_sample_does_not_vary() -> None:
+    with pytest.raises(TextureError, match="samples are 1; give at least 2"):
+        diversity.places(noise(1), noise(1)[0])
+    with pytest.raises(TextureError, match="pieces are 1"):
+        diversity.statistics(moments, noise(2), noise(1))
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
@@ -19,7 +55,7 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
 
 def test_spread_is_a_share_of_the_crops() -> None:
     crops = normal(4000, 8)
-    found = spread(0.5 * normal(4000, 8, seed=1), crops, 4)
+    found = diversity.spread(0.5 * normal(4000, 8, seed=1), crops, 4)
     assert found.total == pytest.approx(0.25, rel=0.05)
     assert found.within == pytest.approx(0.25, rel=0.05)
 
@@ -27,61 +63,42 @@ def test_spread_is_a_share_of_the_crops() -> None:
 def test_samples_that_repeat_their_exemplar_spread_only_between_them() -> None:
     sources = normal(8, 5)
     samples = sources.repeat(10, 1) + 0.01 * normal(80, 5, seed=1)  # sample 8 j + k is of source k
-    found = spread(samples, normal(500, 5, seed=2), 8)
+    found = diversity.spread(samples, normal(500, 5, seed=2), 8)
     assert found.within < 1e-3 < 0.5 < found.total
     with pytest.raises(TextureError, match="as many of each"):
-        spread(samples[:9], sources, 8)
+        diversity.spread(samples[:9], sources, 8)
 
 
-@pytest.mark.parametrize("stride", [1, 3])
-def test_nearest_is_that_of_brute_force(stride: int) -> None:
-    images = [normal(3, 20, 31, seed=1), normal(3, 5, 5, seed=2), normal(3, 27, 9, seed=3)]
-    patches = normal(7, 3, 8, 8, seed=4)
-    found = nearest(patches, images, stride)
-    for k, patch in enumerate(patches):
-        every = {
-            (i, top, left): (image[:, top : top + 8, left : left + 8] - patch).square().mean().sqrt().item()
-            for i, image in enumerate(images)
-            for top in range(0, image.shape[1] - 7, stride)
-            for left in range(0, image.shape[2] - 7, stride)
-        }
-        where = min(every, key=lambda place: every[place])
-        assert (found.image[k].item(), *found.place[k].tolist()) == where
-        assert found.distance[k] == pytest.approx(every[where], rel=1e-4)
+def test_crops_in_place_of_samples_are_as_various_as_crops_and_copies() -> None:
+    row = diversity.row("floor", "rubber")
+    assert row.spread.total == pytest.approx(1)
+    assert row.copying.typical < 0.3
+    assert row.copying.coherence > 0.9
+    assert row.trained is None
 
 
-def test_strips_hold_every_place_once() -> None:
-    image = normal(3, 150, 120)
-    rows = [top + r for top, strip in strips(image, 16, 2) for r in range(0, strip.shape[1] - 15, 2)]
-    assert rows == list(range(0, 135, 2))
+def test_a_model_trained_on_its_samples_is_found_out_and_others_are_not() -> None:
+    own = [diversity.halved(x.float() / 255) for x in shipped.images("matching", "cloth").images[:2]]
+    found = diversity.from_training(["matching", "diffusion"], "cloth", own)
+    assert found["matching"].typical < 1e-3
+    assert found["matching"].coherence > 0.99
+    assert 0.5 < found["diffusion"].typical < 2
+    assert found["diffusion"].coherence < 0.2
 
 
-def test_a_crop_of_the_exemplar_is_found_out() -> None:
-    crop = torch.stack([LEFT[:, 5:69, 20:84], LEFT[:, 30:94, 3:67]])
-    found = copying(crop, RIGHT[None, :, :64, :64], [LEFT])
-    assert found.typical < 1e-3
-    assert found.coherence > 0.95
-    assert found.fresh_coherence < 0.5
+def test_photographs_are_halved_wherever_they_lie(tmp_path: Path) -> None:
+    x = torch.rand(3, 33, 40, generator=SEEDED)
+    (tmp_path / "below").mkdir()
+    lib.save_image(x, tmp_path / "below" / "a.png")
+    (found,) = diversity.photographs(tmp_path)
+    assert found.shape == (3, 16, 20)
+    assert found[:, 3, 5] == pytest.approx(x[:, 6:8, 10:12].mean((1, 2)), abs=1 / 255)
+    with pytest.raises(TextureError, match="holds no JPEG or PNG"):
+        diversity.photographs(tmp_path / "elsewhere")
 
 
-def test_a_copy_is_found_out_under_noise() -> None:
-    crop = (LEFT[None, :, 5:69, 20:84] + 0.05 * normal(1, 3, 64, 64)).clamp(0, 1)
-    assert copying(crop, RIGHT[None, :, :64, :64], [RIGHT[:, :40], LEFT]).coherence > 0.95
-
-
-def test_samples_of_a_model_without_memory_are_as_far_as_fresh_texture() -> None:
-    """Of a Gaussian texture, fresh samples and the model's own are the same."""
-    truth = synthesize(LEFT, "gaussian", n=3, size=64, seed=1)
-    found = copying(truth[:1], truth[1:2], [truth[2]])
-    assert found.typical == pytest.approx(1, abs=0.15)
-    assert found.closest == pytest.approx(1, abs=0.25)
-    assert found.coherence < 0.2
-
-
-def test_patches_are_cut_in_rows() -> None:
-    x = torch.arange(2 * 3 * 24 * 32).reshape(2, 3, 24, 32).float()
-    patches = cut(x, 16, 8)
-    assert patches.shape == (2 * 2 * 3, 3, 16, 16)
-    assert torch.equal(patches[6 + 3 + 1], x[1, :, 8:24, 8:24])
-    with pytest.raises(TextureError, match="no image"):
-        nearest(patches, [x[0, :, :10]])
+def test_every_learned_sample_was_held_against_training_images() -> None:
+    rows = diversity.shipped()
+    assert {(r.model, r.exemplar) for r in rows if r.trained} == {
+        (m, e) for m in (*diversity.LEARNED, diversity.CONTROL) for e in shipped.index()["exemplars"]
+    }

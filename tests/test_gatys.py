@@ -10,7 +10,14 @@ from recognisers import needs_weights, random_backbone, rescaled_backbone
 from torch import Tensor
 
 import lib
-from lib.models.gatys import balanced, gatys_steps, gram_mismatch, sliced_mismatch, sliced_wasserstein_steps
+from lib.models.gatys import (
+    balanced,
+    gatys_between_steps,
+    gatys_steps,
+    gram_mismatch,
+    sliced_mismatch,
+    sliced_wasserstein_steps,
+)
 from lib.samplers.step import Step, last
 from lib.statistics.gram import Gram
 from lib.statistics.quadratic import periodic_component
@@ -118,3 +125,27 @@ def test_trained_features_are_matched() -> None:
     pebble = lib.exemplar("pebble")[:, :64, :64]
     *_, record = gatys_steps(pebble, iterations=30)
     assert record.loss < 0.05
+
+
+def test_the_ends_of_a_line_are_the_models_own_and_its_middle_is_between() -> None:
+    network, other = rescaled_backbone(), lib.exemplar("pebble")[:, :48, :48]
+    settings = {"seed": 2, "iterations": 4, "backbone": network}
+    for t, x in ((0.0, GRASS), (1.0, other)):
+        between = last(gatys_between_steps(GRASS, other, t, **settings))
+        assert torch.allclose(between, last(gatys_steps(x, **settings)), atol=1e-4)
+    f = Gram(network)
+    a, b, half = (
+        torch.cat([g.flatten() for g in f.matrices(x)])
+        for x in (
+            periodic_component(GRASS[None]),
+            periodic_component(other[None]),
+            last(gatys_between_steps(GRASS, other, 0.5, backbone=network, iterations=25)),
+        )
+    )
+    assert (half - (a + b) / 2).norm() < 0.2 * (a - b).norm()
+
+
+@pytest.mark.parametrize("t", [-0.1, 1.1, float("nan")])
+def test_a_line_runs_from_0_to_1(t: float) -> None:
+    with pytest.raises(lib.TextureError, match="it runs from 0"):
+        gatys_between_steps(GRASS, GRASS, t)

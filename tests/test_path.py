@@ -75,3 +75,15 @@ def test_the_spectrum_tells_octaves_and_orientations() -> None:
     across = stripes[None, None, None].expand(1, 3, 64, 64)
     assert path.spectrum(across).argmax().item() == 4 * 1 + 0
     assert path.spectrum(across.mT).argmax().item() == 4 * 1 + 2
+
+
+def test_parts_that_differ_are_uneven() -> None:
+    a, b = torch.randn(2, 4, 500, generator=NOISE) * torch.tensor([1.0, 2.0])[:, None, None]
+    line = torch.stack([a, 1.5 * torch.randn(4, 500, generator=NOISE), b])
+    uneven = path.unevenness(line, a, b)
+    assert uneven[[0, 2]].tolist() == pytest.approx([1, 1])
+    assert uneven[1].item() == pytest.approx(1.5**2 / 2.5, rel=0.15)
+    line[1] += torch.tensor([0.0, 0.0, 10.0, 10.0])[:, None]
+    assert path.unevenness(line, a, b)[1] > 5
+    line[1] = torch.randn(500, generator=NOISE)
+    assert path.unevenness(line, a, b)[1].item() == pytest.approx(0, abs=1e-6)

@@ -17,7 +17,7 @@ from lib.evaluation import protocol as protocols
 from lib.evaluation import table as tables
 from lib.evaluation.cells import cell, digest
 from lib.evaluation.features import Features
-from lib.evaluation.protocol import Protocol, halves, spread
+from lib.evaluation.protocol import Protocol, even_crops, halves
 from lib.evaluation.scores import FLOOR, scores
 from lib.images import EXEMPLARS, exemplar
 from lib.models import synthesize
@@ -56,19 +56,19 @@ def test_the_reference_is_of_the_other_half_and_the_floor_of_this_one() -> None:
     x = torch.zeros(3, 64, 200)
     x[..., 100:] = 1
     left, right = halves(x)
-    assert not spread(left, 48, 20).any()
-    assert (spread(right, 48, 20) == 255).all()
+    assert not even_crops(left, 48, 20).any()
+    assert (even_crops(right, 48, 20) == 255).all()
 
 
 def test_crops_are_evenly_spread_and_the_first_are_the_same_for_every_n() -> None:
     places = torch.stack(torch.meshgrid(torch.arange(200), torch.arange(200), indexing="ij")).float() / 199
     x = torch.cat([places, places[:1]])
-    assert torch.equal(spread(x, 40, 64)[:16], spread(x, 40, 16))
-    corners = spread(x, 40, 64)[:, :2, 0, 0].double() / 255 * 199 / 161  # in [0,1]
+    assert torch.equal(even_crops(x, 40, 64)[:16], even_crops(x, 40, 16))
+    corners = even_crops(x, 40, 64)[:, :2, 0, 0].double() / 255 * 199 / 161  # in [0,1]
     assert torch.histc(corners[:, 0], 4, 0, 1).tolist() == pytest.approx([16] * 4, abs=3)
     assert torch.histc(corners[:, 1], 4, 0, 1).tolist() == pytest.approx([16] * 4, abs=3)
     with pytest.raises(TextureError, match="no crop of 64"):
-        spread(x[:, :50], 64, 2)
+        even_crops(x[:, :50], 64, 2)
 
 
 def test_samples_are_made_of_each_source_with_seeds_of_their_own() -> None:

@@ -13,6 +13,7 @@ from lib.errors import TextureError
 from lib.training import batches
 from lib.training.loop import Recipe, Trainer, gradient_cosine, rate
 from lib.training.loss import SIGMA_MEDIAN, deep_loss, deep_loss_bf16, draw_sigma
+from lib.training.validation import SIGMAS, log_losses, model_losses
 
 RECIPE = Recipe(steps=4, batch=2, size=32)
 
@@ -145,6 +146,16 @@ def test_a_compiler_that_fails_is_told_in_one_line(monkeypatch: pytest.MonkeyPat
 
 def test_half_precision_keeps_the_direction_of_the_gradients() -> None:
     assert gradient_cosine(Trainer(RECIPE, crops()), deep_loss_bf16) > 0.98
+
+
+def test_losses_while_training_are_those_of_the_table_a_row_a_look(tmp_path: Path) -> None:
+    model, patch = Trainer(RECIPE, crops()).averaged(), crops().batch(9, 1, 32)
+    for step in (1, 4):
+        log_losses(tmp_path / "validation.csv", model, patch, step, 2.6 * step)
+    header, first, last = (line.split(",") for line in (tmp_path / "validation.csv").read_text().splitlines())
+    assert header == ["step", "seconds", *(f"{sigma:g}" for sigma in SIGMAS)]
+    assert (first[:2], last[:2]) == (["1", "3"], ["4", "10"])
+    np.testing.assert_allclose([float(loss) for loss in last[2:]], model_losses(model, patch), rtol=1e-3)
 
 
 def test_a_folder_of_photographs_is_split_by_image(tmp_path: Path) -> None:

@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lib.dataset.criterion import SIDE, score_scales
+from lib.dataset.criterion import SIDE
 from lib.dataset.duplicates import picture_hash
-from lib.dataset.filter import PER_IMAGE, SCALES, run_task
+from lib.dataset.filter import PER_IMAGE, SCALES, run_task, select
 from lib.dataset.sources import PICTURES, Task, decode, find_tasks
 from lib.dataset.tiles import read_tiles
 from lib.errors import TextureError
@@ -38,8 +38,8 @@ class Cost:
     """Of one picture, on one core: milliseconds, and what it leaves.
 
     jpeg: its bytes to an array, nothing else; decoded: with every check, and reduced where it is large; judged: the
-    criterion at all scales; tiled: its pass over the pixels; whole: the filter from tar to shard. patches, table:
-    patches, and bytes of everything else.
+    criterion at all scales, from pixels to verdicts; tiled: its pass over the pixels; whole: the filter from tar to
+    shard. patches, table: patches, and bytes of everything else.
     """
 
     pictures: int
@@ -68,7 +68,7 @@ def measure(tasks: list[Task]) -> Cost:
         ways: tuple[Callable[[], object], ...] = (
             partial(_array, content),
             partial(decode, name, content),
-            partial(score_scales, picture, SCALES),
+            partial(select, picture),
             partial(read_tiles, picture, SCALES),
         )
         rounds = [[_seconds(way) for way in ways] for _ in range(REPEATS)]

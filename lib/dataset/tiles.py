@@ -1,49 +1,49 @@
-"""One pass over a picture: all that the criterion asks of its pixels, as means over tiles of 32 pixels.
+"""One pass over a picture: all that the criterion asks of its pixels, as sums over tiles of 32 pixels.
 
-A picture is looked at whole, halved and quartered, and gradients are taken at two octaves more than that. All of it
-shares one grid: a tile of 32 pixels is one of 16 in the halved picture. So the octaves are computed once, and
-whatever a window shows at any scale is the mean of some of these tiles.
+A picture is looked at whole, halved and quartered, and at each scale gradients are taken at two octaves more, where a
+tile is 16 and 8 pixels wide. The scales share these octaves, so five of them serve all; together they have a third
+more pixels than the picture.
 
-Three things make it cheap: planes and not pixels in memory, whose products are summed without being stored; memory
-that is used again for the next picture; and samples where a mean over a tile needs no more: the colour opponents,
-clipping, the histogram and |gradient| are of two rows of eight. The light and the products of its gradient are of all
-pixels: from two rows of eight, chance makes the blocks of a texture differ, and one in thirteen of its windows goes.
+Light is the sum of the three channels, 0 to 765, and an octave sums four pixels of the one before: whole numbers of 16
+bits, whose products and sums are exact in any order, so that the compiler may take 16 pixels at a time and every
+machine finds the same. Where a mean over a tile needs no more, two rows of eight are looked at: for the colour
+opponents, clipping, the histogram and |gradient|. The light and the products of its gradient are of all pixels: from
+two rows of eight, chance makes the blocks of a texture differ, and one in thirteen of its windows goes.
 """
 
-import threading
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+
+from lib.dataset.compiled import compiled
 
 TILE = 32  # pixels of a tile
 LEVELS = 64  # of grey, in the histogram
 OCTAVES = 3  # of the gradient, at each scale
-UNIT = np.float32(1 / 255)  # a grey level
-WHITE, BLACK = 250, 5  # all three channels beyond: the sensor saw no more, or somebody cut the object out
+CHANNEL, LIGHT = 255, 765  # white, in whole numbers
+CLEAR, DARK = 250, 5  # all three channels beyond: the sensor saw no more, or somebody cut the object out
+SAMPLED = (2, 5)  # of each eight rows: the same ones upside down
 
 
-@dataclass(frozen=True)
-class Tiles:
+class Tiles(NamedTuple):
     """What tiles of 32 pixels show in a picture at one scale; [h,w] tiles, the first at pixel (top, left).
 
-    means: float32 [planes,h,w], planes named by PLANES; levels: float32 [h,w,64], shares of the grey levels;
-    rows: [h,32,w], means of the light over each row of a tile; columns: [w,32,h], over each column.
+    Means of pixels in [0,1], float64. colour, square: [3,h,w], of the light and of the opponents r - g and
+    (r + g)/2 - b, and of their squares; gradient: [3,3,h,w], at each octave of dx dx, dy dy and dx dy; modulus,
+    clipped: [h,w], of |gradient| and of being white or black; levels: [h,w,64], of each grey level; rows: [h,32,w], of
+    the light over each row of a tile; columns: [w,32,h], over each column.
     """
 
     top: int
     left: int
-    means: np.ndarray
+    colour: np.ndarray
+    square: np.ndarray
+    gradient: np.ndarray
+    modulus: np.ndarray
+    clipped: np.ndarray
     levels: np.ndarray
     rows: np.ndarray
     columns: np.ndarray
-
-
-# Light is the mean of the channels less a half; opponents are r - g and (r + g)/2 - b; the gradient's products are
-# dx dx, dy dy, dx dy at three octaves; all for pixels in [0,1].
-PLANES = (
-    *("red_green", "blue_yellow", "red_green2", "blue_yellow2", "light", "light2", "clipped", "modulus"),
-    *(f"{product}{octave}" for octave in range(OCTAVES) for product in ("xx", "yy", "xy")),
-)
 
 
 def read_tiles(picture: np.ndarray, scales: int) -> list[Tiles]:
@@ -57,145 +57,187 @@ def read_tiles(picture: np.ndarray, scales: int) -> list[Tiles]:
         return []
     # A multiple of 4, that all scales may have whole pixels.
     top, left = ((n % TILE) // 2 // 4 * 4 for n in picture.shape[:2])
-    part = picture[top : top + h * TILE, left : left + w * TILE]
-    planes = _scratch("planes", (3, *part.shape[:2]), np.uint8)
-    np.copyto(planes, part.transpose(2, 0, 1))
-    points, gradients, lights = [], [], []
-    for k in range(scales + OCTAVES - 1):
-        if k < scales:
-            planes = halved(planes) if k else planes
-            light, some = _light(planes, f"light{k}"), _some(planes)
-            points.append(
-                [*_opponents(some, h, w), _mean(light, h, w), _mean2(light, light, h, w), _clipped(some, h, w)]
-            )
-            lights.append((light, _levels(some, h, w)))
-        else:
-            light = (light[::2, ::2] + light[1::2, ::2] + light[::2, 1::2] + light[1::2, 1::2]) / 4
-        gradients.append(_gradient(light, h, w, modulus=k < scales))
+    pictures = [separated(picture[top : top + h * TILE, left : left + w * TILE].copy())]
+    while len(pictures) < scales:
+        pictures.append(halved(pictures[-1]))
+    lights, white = [summed(planes) for planes in pictures], [LIGHT] * scales
+    while len(lights) < scales + OCTAVES - 1:
+        lights.append(coarser(lights[-1]))
+        white.append(4 * white[-1])
     tiles = []
-    for k, (light, levels) in enumerate(lights):
-        products = [plane for octave in gradients[k : k + OCTAVES] for plane in octave[:3]]
-        means = np.stack([*points[k], gradients[k][3], *products])
-        tiles.append(_at_scale(k, top, left, means, levels, light))
+    for k, planes in enumerate(pictures):
+        # The middle of the picture, but on the grid of its tiles when it was whole.
+        down, right = (n % (1 << k) // 2 * (TILE >> k) for n in (h, w))
+        here = _empty((top >> k) + down, (left >> k) + right, h >> k, w >> k)
+        _read_scale(planes, tuple(lights[k : k + OCTAVES]), tuple(white[k : k + OCTAVES]), down, right, here)
+        tiles.append(here)
     return tiles
 
 
+def _empty(top: int, left: int, h: int, w: int) -> Tiles:
+    return Tiles(
+        top,
+        left,
+        colour=np.zeros((3, h, w)),
+        square=np.zeros((3, h, w)),
+        gradient=np.empty((OCTAVES, 3, h, w)),
+        modulus=np.empty((h, w)),
+        clipped=np.empty((h, w)),
+        levels=np.zeros((h, w, LEVELS)),
+        rows=np.empty((h, TILE, w)),
+        columns=np.empty((w, TILE, h)),
+    )
+
+
+@compiled
+def separated(picture: np.ndarray) -> np.ndarray:
+    """uint8 [H,W,3] -> [3,H,W]."""
+    height, width = picture.shape[:2]
+    planes = np.empty((3, height, width), np.uint8)
+    for y in range(height):
+        line, red, green, blue = picture[y].reshape(-1), planes[0, y], planes[1, y], planes[2, y]
+        for x in range(width):
+            red[x] = line[3 * x]
+            green[x] = line[3 * x + 1]
+            blue[x] = line[3 * x + 2]
+    return planes
+
+
+@compiled
 def halved(planes: np.ndarray) -> np.ndarray:
-    """uint8 [...,H,W] -> [...,H/2,W/2], rounded as Pillow's Image.reduce(2) does; sides must be even."""
-    rows = planes[..., ::2, :].astype(np.uint16, order="C")
-    rows += planes[..., 1::2, :]
-    pairs = rows.view(np.uint32)  # two neighbours each: sums without strides
-    return (((pairs & 0xFFFF) + (pairs >> 16) + 2) >> 2).astype(np.uint8)
+    """uint8 [3,H,W] -> [3,H/2,W/2], rounded as Pillow's Image.reduce(2) does; sides must be even."""
+    _, height, width = planes.shape
+    half = np.empty((3, height // 2, width // 2), np.uint8)
+    for c in range(3):
+        for y in range(height // 2):
+            above, below, here = planes[c, 2 * y], planes[c, 2 * y + 1], half[c, y]
+            for x in range(width // 2):
+                four = np.int64(above[2 * x]) + above[2 * x + 1] + below[2 * x] + below[2 * x + 1]
+                here[x] = (four + 2) >> 2
+    return half
 
 
-def _at_scale(k: int, top: int, left: int, means: np.ndarray, levels: np.ndarray, light: np.ndarray) -> Tiles:
-    """From the common grid, where a tile is 32/2^k pixels, to tiles of 32 pixels, centred on the picture."""
-    many = 1 << k
-    h, w = (n >> k for n in means.shape[1:])
-    down, right = ((n % many) // 2 for n in means.shape[1:])
-    side = TILE >> k
-    here = np.s_[down : down + h * many, right : right + w * many]
-    means, levels = means[:, *here], levels[here]
-    if k:
-        means = means.reshape(-1, h, many, w, many).mean(axis=(2, 4))
-        levels = levels.reshape(h, many, w, many, LEVELS).mean(axis=(1, 3))
-        light = light[down * side : (down + h * many) * side, right * side : (right + w * many) * side]
-    rows = _across(np.ascontiguousarray(light), w).reshape(h, TILE, w)
-    columns = _down(light, h).reshape(h, w, TILE).transpose(1, 2, 0)
-    return Tiles((top >> k) + down * side, (left >> k) + right * side, means, levels, rows, columns)
-
-
-def _light(planes: np.ndarray, name: str) -> np.ndarray:
-    """[H,W]; mean of the channels less a half, of uint8 [3,H,W]."""
-    total = np.add(planes[0], planes[1], out=_scratch("total", planes.shape[1:], np.uint16), dtype=np.uint16)
-    total += planes[2]
-    light = np.multiply(total, UNIT / 3, out=_scratch(name, total.shape))
-    light -= np.float32(0.5)
+@compiled
+def summed(planes: np.ndarray) -> np.ndarray:
+    """int16 [H+2,W+2]; r + g + b of uint8 [3,H,W], in a border that repeats the outermost pixels."""
+    _, height, width = planes.shape
+    light = np.empty((height + 2, width + 2), np.int16)
+    for y in range(height):
+        red, green, blue, here = planes[0, y], planes[1, y], planes[2, y], light[y + 1, 1:-1]
+        for x in range(width):
+            here[x] = np.int64(red[x]) + green[x] + blue[x]
+    _repeat_border(light)
     return light
 
 
-def _some(x: np.ndarray) -> np.ndarray:
-    """[...,H,W] -> [...,H/4,W]; of each eight rows the third and the third from below: the same ones upside down."""
-    height, width = x.shape[-2:]
-    eight = x.reshape(*x.shape[:-2], height // 8, 8, width)
-    return eight[..., 2:6:3, :].reshape(*x.shape[:-2], height // 4, width)
+@compiled
+def coarser(light: np.ndarray) -> np.ndarray:
+    """The next octave of a light, bordered as it is: sums of 2x2 pixels."""
+    height, width = light.shape[0] // 2 - 1, light.shape[1] // 2 - 1
+    half = np.empty((height + 2, width + 2), np.int16)
+    for y in range(height):
+        above, below, here = light[2 * y + 1, 1:-1], light[2 * y + 2, 1:-1], half[y + 1, 1:-1]
+        for x in range(width):
+            here[x] = above[2 * x] + above[2 * x + 1] + below[2 * x] + below[2 * x + 1]
+    _repeat_border(half)
+    return half
 
 
-def _opponents(some: np.ndarray, h: int, w: int) -> list[np.ndarray]:
-    """Means over tiles of the two opponents, then of their squares: four of [h,w]."""
-    red, green, blue = some.astype(np.int16)
-    red_green = (red - green).astype(np.float32) * UNIT
-    blue_yellow = (red + green - 2 * blue).astype(np.float32) * (UNIT / 2)
-    both = (red_green, blue_yellow)
-    return [*(_mean(x, h, w) for x in both), *(_mean2(x, x, h, w) for x in both)]
+@compiled
+def _repeat_border(x: np.ndarray) -> None:
+    height, width = x.shape
+    for y in range(1, height - 1):
+        x[y, 0], x[y, -1] = x[y, 1], x[y, -2]
+    for k in range(width):
+        x[0, k], x[-1, k] = x[1, k], x[-2, k]
 
 
-def _clipped(some: np.ndarray, h: int, w: int) -> np.ndarray:
-    """[h,w]; share of the pixels that are white or black."""
-    red, green, blue = some
-    off = np.minimum(np.minimum(red, green), blue) >= WHITE
-    off |= np.maximum(np.maximum(red, green), blue) <= BLACK
-    return _mean(off.astype(np.float32), h, w)
+@compiled
+def _read_scale(
+    planes: np.ndarray, lights: tuple[np.ndarray, ...], white: tuple[int, ...], down: int, right: int, tiles: Tiles
+) -> None:
+    """Fill the tiles from pixel (down, right) on; `white` is each octave's."""
+    _read_samples(planes, lights[0], down, right, tiles)
+    _read_light(lights[0], down, right, tiles)
+    for octave in range(OCTAVES):
+        _read_gradient(lights[octave], white[octave], down, right, octave, tiles)
 
 
-def _levels(some: np.ndarray, h: int, w: int) -> np.ndarray:
-    """[h,w,64]; histogram of the grey levels in a tile, from every second pixel of the rows."""
-    red, green, blue = some[..., ::2].astype(np.uint16)
-    level = (red + green + blue) // np.uint16(12)
-    rows, columns = level.shape[0] // h, level.shape[1] // w
-    tile = (np.arange(h) * (w * LEVELS)).repeat(rows)[:, None] + (np.arange(w) * LEVELS).repeat(columns)
-    counts = np.bincount((tile + level).ravel(), minlength=h * w * LEVELS)
-    return counts.reshape(h, w, LEVELS).astype(np.float32) / (rows * columns)
+@compiled
+def _read_light(light: np.ndarray, down: int, right: int, tiles: Tiles) -> None:
+    """Sums of the light over rows and columns of tiles; means of it and of its square."""
+    h, w = tiles.modulus.shape
+    for i in range(h):
+        columns = np.zeros(w * TILE, np.int32)
+        for y in range(TILE):
+            line = light[1 + down + i * TILE + y, 1 + right : 1 + right + w * TILE]
+            for x in range(w * TILE):
+                columns[x] += line[x]
+            for j in range(w):
+                total = squares = np.int64(0)
+                for x in range(j * TILE, (j + 1) * TILE):
+                    total += line[x]
+                    squares += np.int64(line[x]) * line[x]
+                tiles.rows[i, y, j] = total / (LIGHT * TILE)
+                tiles.colour[0, i, j] += total / (LIGHT * TILE**2)
+                tiles.square[0, i, j] += squares / (LIGHT * TILE) ** 2
+        for x in range(w * TILE):
+            tiles.columns[x // TILE, x % TILE, i] = columns[x] / (LIGHT * TILE)
 
 
-def _gradient(light: np.ndarray, h: int, w: int, modulus: bool) -> list[np.ndarray]:
-    """Means over tiles of dx dx, dy dy, dx dy and (from some rows) of |gradient|: [h,w] each.
-
-    Central differences, one-sided and halved at the border: symmetric under flips.
-    """
-    dx, dy = _scratch("dx", light.shape), _scratch("dy", light.shape)
-    for x, d in ((light, dx), (light.T, dy.T)):
-        np.subtract(x[:, 2:], x[:, :-2], out=d[:, 1:-1])
-        np.subtract(x[:, 1], x[:, 0], out=d[:, 0])
-        np.subtract(x[:, -1], x[:, -2], out=d[:, -1])
-    means = [_mean2(x, y, h, w) / 4 for x, y in ((dx, dx), (dy, dy), (dx, dy))]  # differences over two pixels
-    if modulus:
-        some, more = _some(dx), _some(dy)
-        means.append(_mean(np.sqrt(some * some + more * more), h, w) / 2)
-    return means
-
-
-def _mean(x: np.ndarray, h: int, w: int) -> np.ndarray:
-    """Means [h,w] over tiles of x, [H,W]."""
-    return _across(_down(x, h), w)
-
-
-def _mean2(x: np.ndarray, y: np.ndarray, h: int, w: int) -> np.ndarray:
-    """Means [h,w] over tiles of x y."""
-    tall = x.shape[0] // h
-    return _across(np.einsum("hrw,hrw->hw", x.reshape(h, tall, -1), y.reshape(h, tall, -1)), w) / np.float32(tall)
+@compiled
+def _read_gradient(light: np.ndarray, white: int, down: int, right: int, octave: int, tiles: Tiles) -> None:
+    """Means over tiles of dx dx, dy dy and dx dy, of central differences; within the border, of half the one-sided."""
+    side = TILE >> octave
+    top, left = 1 + (down >> octave), 1 + (right >> octave)
+    unit = (2 * white * side) ** 2  # a difference is over two pixels, a mean over side^2
+    h, w = tiles.modulus.shape
+    for i in range(h):
+        for j in range(w):
+            xx = yy = xy = np.int64(0)
+            x = left + j * side
+            for y in range(top + i * side, top + (i + 1) * side):
+                above, below = light[y - 1, x : x + side], light[y + 1, x : x + side]
+                before, after = light[y, x - 1 : x - 1 + side], light[y, x + 1 : x + 1 + side]
+                for k in range(side):
+                    dx, dy = np.int64(after[k]) - before[k], np.int64(below[k]) - above[k]
+                    xx += dx * dx
+                    yy += dy * dy
+                    xy += dx * dy
+            products = tiles.gradient[octave, :, i, j]
+            products[0], products[1], products[2] = xx / unit, yy / unit, xy / unit
 
 
-def _down(x: np.ndarray, h: int) -> np.ndarray:
-    """Means over the rows of each of h tiles: [H,W] -> [h,W]."""
-    tall = x.reshape(h, -1, x.shape[1])
-    return np.add.reduce(tall, axis=1) / np.float32(tall.shape[1])
-
-
-def _across(x: np.ndarray, w: int) -> np.ndarray:
-    """Means over the columns of each of w tiles: [H,W] -> [H,w]."""
-    side = x.shape[1] // w
-    return (x.reshape(-1, side) @ np.full(side, 1 / side, np.float32)).reshape(-1, w)
-
-
-_kept = threading.local()
-
-
-def _scratch(name: str, shape: tuple[int, ...], dtype: type = np.float32) -> np.ndarray:
-    """Memory of an earlier picture: fresh pages from the system cost more than what is computed in them."""
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    buffer = getattr(_kept, name, None)
-    if buffer is None or len(buffer) < size or len(buffer) > 64 * max(size, 1 << 16):
-        buffer = np.empty(size, np.uint8)
-        setattr(_kept, name, buffer)
-    return buffer[:size].view(dtype).reshape(shape)
+@compiled
+def _read_samples(planes: np.ndarray, light: np.ndarray, down: int, right: int, tiles: Tiles) -> None:
+    """Means over tiles of what two rows of eight suffice for: opponents, clipping, grey levels and |gradient|."""
+    h, w = tiles.modulus.shape
+    samples = TILE * TILE // 4
+    modulus = np.empty(TILE, np.float32)
+    for i in range(h):
+        for j in range(w):
+            red_green = blue_yellow = red_green2 = blue_yellow2 = clipped = np.int64(0)
+            modulus[:] = 0
+            left = right + j * TILE
+            for row in range(TILE // 4):
+                y = down + i * TILE + row // 2 * 8 + SAMPLED[row % 2]
+                red, green, blue = planes[0, y, left:], planes[1, y, left:], planes[2, y, left:]
+                for x in range(TILE):
+                    r, g, b = np.int64(red[x]), np.int64(green[x]), np.int64(blue[x])
+                    red_green += r - g
+                    red_green2 += (r - g) ** 2
+                    blue_yellow += r + g - 2 * b
+                    blue_yellow2 += (r + g - 2 * b) ** 2
+                    clipped += min(r, g, b) >= CLEAR or max(r, g, b) <= DARK
+                above, here, below = light[y, left + 1 :], light[y + 1, left:], light[y + 2, left + 1 :]
+                for x in range(TILE):
+                    dx, dy = np.float32(here[x + 2] - here[x]), np.float32(below[x] - above[x])
+                    modulus[x] += np.sqrt(dx * dx + dy * dy)
+                for x in range(0, TILE, 2):
+                    tiles.levels[i, j, here[x + 1] * LEVELS // (LIGHT + 3)] += 2 / samples
+            tiles.colour[1, i, j] = red_green / (CHANNEL * samples)
+            tiles.square[1, i, j] = red_green2 / (CHANNEL**2 * samples)
+            tiles.colour[2, i, j] = blue_yellow / (2 * CHANNEL * samples)
+            tiles.square[2, i, j] = blue_yellow2 / ((2 * CHANNEL) ** 2 * samples)
+            tiles.modulus[i, j] = modulus.sum() / (2 * LIGHT * samples)
+            tiles.clipped[i, j] = clipped / samples

@@ -1,20 +1,23 @@
-"""Are samples new? How far they spread beside crops of the exemplar, and whether any patch of theirs was copied.
+"""How various a model's textures are: as much as pieces of the exemplar, or one and the same again?
 
-Spread is the mean squared distance of features from their mean, the trace of a covariance. Samples of one exemplar are
-held against crops of its texture: a share near one says that the model varies as the texture does; near zero, that it
-makes one picture again and again. Matching fixes statistics, so it shares what little its statistics leave open.
+A model that remembers one picture makes no mistake and no texture: a generator's known failure ("mode collapse"), and
+what a search may do whose statistics outnumber the pixels. Three measures, each 1 for a model as various as its
+exemplar and 0 for one that repeats itself:
 
-Copies are looked for patch by patch: the root mean square difference of a patch from the most similar one in the
-exemplar (or in any other images, the training set among them). What is near is told by patches that cannot be copies:
-those of another piece of the same texture, which the model has not seen. A copied patch is far nearer than these, and
-its neighbours are copied from beside it, at the same offset; this coherence is what verbatim copying cannot hide.
+    places        variance of a pixel from sample to sample, over the variance of the exemplar's pixels
+    statistics    spread of f over samples, over its spread over pieces of the exemplar: the median of all f_k
+    spread        mean squared distance of features from their mean (the trace of a covariance), over that of crops
+
+Pieces of one photograph overlap, and may differ in lighting, so that the last two can be below 1 for good textures.
+Matching fixes statistics, so it shares what little its statistics leave open. That samples differ from each other does
+not make them new; what they may be copied from is asked in lib/evaluation/copying.py, and told here beside it:
 
     python -m lib.evaluation.diversity OUT                   of the samples that come with the library
-    python -m lib.evaluation.diversity OUT --images FOLDER   with the distance from a folder of training images too
+    python -m lib.evaluation.diversity OUT --images FOLDER   with the nearest patches in a folder of training images too
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,19 +27,42 @@ import typer
 from torch import Tensor
 
 from lib.command import run
+from lib.energy import Statistics
 from lib.errors import TextureError
 from lib.evaluation import rows as rows_of
 from lib.evaluation import shipped as shipping
+from lib.evaluation.copying import SIDE, Copying, Nearest, compared, copying, cut, nearest
 from lib.evaluation.protocol import SOURCES, halves
 from lib.evaluation.scores import FLOOR
 from lib.images import exemplar, read_image
+from lib.statistics.quadratic import periodic_component
 
 SHIPPED = Path(__file__).parent / "shipped"
 TABLE = "diversity.json"
+LEARNED = ("matching", "diffusion")  # what was trained on photographs
+CONTROL = "portilla-simoncelli"  # what was not: its distance from them is no memory
+HALF = SIDE // 2  # a patch in pictures of half the size, where every second place is searched
+ASKED = 2  # samples a cell, of the first sources, whose patches are looked for in training images
 
-SIDE = 16  # pixels of a patch: a blade, a thread, a spark
-STRIDE = 8
-PLACES = 4096  # compared at a time
+
+def places(samples: Tensor, x0: Tensor) -> float:
+    """Of samples [n,3,H,W] of one seed each, and the exemplar [3,H',W']."""
+    _several("samples", samples)
+    return (samples.var(0).mean() / x0.flatten(1).var(1).mean()).item()
+
+
+@torch.no_grad()
+def statistics(f: Statistics, samples: Tensor, pieces: Tensor) -> float:
+    """Of samples [n,3,H,W] and pieces [m,3,H,W] of the exemplar, of one size, by statistics f."""
+    _several("samples", samples)
+    _several("pieces", pieces)
+    made, real = (torch.cat([f(periodic_component(x[None])) for x in batch]).std(0) for batch in (samples, pieces))
+    return (made / real.clamp_min(1e-12)).median().item()
+
+
+def _several(name: str, x: Tensor) -> None:
+    if len(x) < 2:
+        raise TextureError(f"{name} are {len(x)}; give at least 2 to see them vary")
 
 
 @dataclass(frozen=True)
@@ -65,119 +91,49 @@ def variance(f: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Nearest:
-    """For each of P patches the most similar one: `distance` [P] in pixels' units, and where: image, row, column."""
-
-    distance: Tensor
-    image: Tensor
-    place: Tensor  # [P,2]
-
-
-def nearest(patches: Tensor, images: Iterable[Tensor], stride: int = 1) -> Nearest:
-    """Search images [3,H,W], each at every `stride`-th place, for patches [P,3,s,s]; root mean square distances.
-
-    Images smaller than a patch hold none. Raises TextureError if there is no patch in any.
-    """
-    side = patches.shape[-1]
-    best = torch.full((len(patches),), torch.inf)
-    which, place = torch.zeros(len(patches), dtype=torch.long), torch.zeros(len(patches), 2, dtype=torch.long)
-    for number, image in enumerate(images):
-        # distances do not change when both are moved; smaller numbers lose fewer digits in the difference of squares
-        centre = image.mean((1, 2), keepdim=True)
-        moved = (patches - centre).flatten(1)
-        own = moved.square().sum(1)
-        for top, strip in strips(image - centre, side, stride):
-            held = F.unfold(strip[None], side, stride=stride)[0]  # [3 s s, places]
-            squares, at = (held.square().sum(0) - 2 * moved @ held).min(1)
-            distance = ((squares + own).clamp_min(0) / moved.shape[1]).sqrt()
-            nearer = distance < best
-            columns = (strip.shape[-1] - side) // stride + 1
-            found = torch.stack([top + stride * (at // columns), stride * (at % columns)], 1)
-            best, which = torch.where(nearer, distance, best), which.masked_fill(nearer, number)
-            place = torch.where(nearer[:, None], found, place)
-    if len(patches) and torch.isinf(best).all():
-        raise TextureError(f"no image is as large as a patch of {side}x{side}; give larger ones")
-    return Nearest(best, which, place)
-
-
-def strips(image: Tensor, side: int, stride: int) -> Iterator[tuple[int, Tensor]]:
-    """An image [3,H,W] in pieces (top, [3,h,W]) of a few thousand places, every place in one; none if it is small."""
-    height, width = image.shape[-2:]
-    if min(height, width) < side:
-        return
-    rows = max(1, PLACES // ((width - side) // stride + 1))
-    for top in range(0, height - side + 1, rows * stride):
-        yield top, image[:, top : top + (rows - 1) * stride + side]
-
-
-def cut(x: Tensor, side: int = SIDE, stride: int = STRIDE) -> Tensor:
-    """The patches of x [n,3,H,W], a row of patches after another: [n * rows * columns,3,side,side]."""
-    return F.unfold(x, side, stride=stride).transpose(1, 2).reshape(-1, 3, side, side)
-
-
-@dataclass(frozen=True)
-class Copying:
-    """How near samples come to images they might be copied from, against fresh texture: 1 says as near as chance.
-
-    `typical` is the ratio of median distances, `closest` that of the first percentiles. `coherence` is the share of
-    neighbouring patches whose nearest ones are neighbours too: 1 for a copy; `fresh_coherence`, of the fresh texture.
-    """
-
-    typical: float
-    closest: float
-    coherence: float
-    fresh_coherence: float
-
-
-def copying(
-    samples: Tensor, fresh: Tensor, images: Iterable[Tensor], side: int = SIDE, step: int = STRIDE, stride: int = 1
-) -> Copying:
-    """Compare samples and fresh texture, both [n,3,H,W] in [0,1], with the images that may have been copied from."""
-    held = list(images)
-    ours, theirs = (nearest(cut(x, side, step), held, stride) for x in (samples, fresh))
-
-    def ratio(share: float) -> float:
-        return (ours.distance.quantile(share) / theirs.distance.quantile(share).clamp_min(1e-6)).item()
-
-    together = [coherence(found, x, side, step) for found, x in ((ours, samples), (theirs, fresh))]
-    return Copying(ratio(0.5), ratio(0.01), *together)
-
-
-def coherence(found: Nearest, x: Tensor, side: int = SIDE, step: int = STRIDE) -> float:
-    """Share of horizontal neighbours among the patches of x [n,3,H,W] that were found as neighbours, within a pixel."""
-    rows, columns = ((length - side) // step + 1 for length in x.shape[-2:])
-    place = found.place.reshape(len(x), rows, columns, 2)
-    image = found.image.reshape(len(x), rows, columns)
-    apart = place.diff(dim=2) - torch.tensor([0, step])
-    together = (apart.abs() <= 1).all(-1) & (image.diff(dim=2) == 0)
-    return together.float().mean().item()
-
-
-@dataclass(frozen=True)
 class Row:
     """One cell of Table 1: shares of the crops' spread, and copying from the half that the model saw.
 
-    `trained` is the ratio of median distances from the training images, 0 where none were named.
+    `trained` is copying from the training images, None where none were named or nothing was trained.
     """
 
     model: str
     exemplar: str
     spread: Spread
     copying: Copying
-    trained: float = 0.0
+    trained: Copying | None = None
 
 
-def row(model: str, name: str, training: list[Tensor], samples: Path = shipping.SHIPPED) -> Row:
+def row(model: str, name: str, samples: Path = shipping.SHIPPED) -> Row:
     """Of samples that come with the library, one of each source for the copies."""
-    ours, fresh = (shipping.images(of, name, samples).images for of in (model, shipping.REFERENCE))
+    x, fresh = (_first(of, name, samples) for of in (model, shipping.REFERENCE))
     f, f_crops = (shipping.values_of(of, name, None, samples) for of in (model, FLOOR))
-    x, y = ours[:SOURCES].float() / 255, fresh[:SOURCES].float() / 255
-    found = copying(x, y, [halves(exemplar(name))[0]], step=SIDE)
-    trained = 0.0
-    if training:
-        near = [nearest(cut(z, SIDE, SIDE), training, 4).distance.median() for z in (x, y)]
-        trained = (near[0] / near[1]).item()
-    return Row(model, name, spread(f, f_crops, SOURCES), found, trained)
+    found = copying(x, fresh, [halves(exemplar(name))[0]], step=SIDE)
+    return Row(model, name, spread(f, f_crops, SOURCES), found)
+
+
+def from_training(
+    models: Sequence[str], name: str, training: Sequence[Tensor], samples: Path = shipping.SHIPPED
+) -> dict[str, Copying]:
+    """How near samples of each model come to training images, both at half their size, which learning saw too."""
+    images = [halved(_first(of, name, samples)[:ASKED]) for of in (*models, shipping.REFERENCE)]
+    patches = [cut(x, HALF, HALF) for x in images]
+    found = nearest(torch.cat(patches), training, 2)  # at once: it is the walk through the images that takes long
+    lengths = [len(p) for p in patches]
+    apart = (found.distance.split(lengths), found.image.split(lengths), found.place.split(lengths))
+    *ours, theirs = (Nearest(*parts) for parts in zip(*apart, strict=True))
+    *made, fresh = images
+    return {of: compared(near, theirs, x, fresh, HALF, HALF) for of, near, x in zip(models, ours, made, strict=True)}
+
+
+def halved(x: Tensor) -> Tensor:
+    """Each pixel the mean of four, the last of an odd number left out: [...,3,H,W] -> [...,3,H/2,W/2]."""
+    return F.avg_pool2d(x, 2)
+
+
+def _first(model: str, name: str, samples: Path) -> Tensor:
+    """A sample of each source [8,3,H,W] in [0,1]."""
+    return shipping.images(model, name, samples).images[:SOURCES].float() / 255
 
 
 def shipped(folder: Path = SHIPPED) -> list[Row]:
@@ -188,8 +144,9 @@ def shipped(folder: Path = SHIPPED) -> list[Row]:
     return rows_of.read(folder / TABLE, _row, "lib.evaluation.diversity")
 
 
-def _row(spread: dict[str, float], copying: dict[str, float], **rest: Any) -> Row:
-    return Row(spread=Spread(**spread), copying=Copying(**copying), **rest)
+def _row(spread: dict[str, float], copying: dict[str, float], trained: dict[str, float] | None, **rest: Any) -> Row:
+    near = Copying(**trained) if trained else None
+    return Row(spread=Spread(**spread), copying=Copying(**copying), trained=near, **rest)
 
 
 def report(
@@ -197,21 +154,29 @@ def report(
     images: Annotated[Path | None, typer.Option(help="Folder of images that the model was trained on.")] = None,
 ) -> None:
     """Spread and copying of each cell that comes with the library; the crops themselves in the row "floor"."""
-    rows = shipped(out) if (out / TABLE).exists() else []
+    rows = {(r.model, r.exemplar): r for r in shipped(out)} if (out / TABLE).exists() else {}
     listed = shipping.index()
-    paths = sorted(p for p in images.rglob("*") if p.suffix.lower() in (".jpg", ".jpeg", ".png")) if images else []
-    if images and not paths:
-        raise TextureError(f"{images} holds no JPEG or PNG; name the folder of the training images")
-    training = [read_image(path) for path in paths]
+    training = photographs(images) if images else []
     for name in listed["exemplars"]:
         for model in (m for m in listed["rows"] if m != shipping.REFERENCE):
-            if not any((r.model, r.exemplar) == (model, name) for r in rows):
-                rows.append(found := row(model, name, training))
-                rows_of.write(out / TABLE, rows)
-                print(
-                    f"{model:<20} {name:<8} spread {found.spread.total:5.2f}  near {found.copying.typical:5.2f}",
-                    flush=True,
-                )
+            if (model, name) not in rows:
+                rows[model, name] = found = row(model, name)
+                rows_of.write(out / TABLE, list(rows.values()))
+                said = f"spread {found.spread.total:5.2f}  near {found.copying.typical:5.2f}"
+                print(f"{model:<20} {name:<8} {said}", flush=True)
+        asked = [m for m in (*LEARNED, CONTROL) if training and not rows[m, name].trained]
+        for model, near in from_training(asked, name, training).items() if asked else ():
+            rows[model, name] = replace(rows[model, name], trained=near)
+            rows_of.write(out / TABLE, list(rows.values()))
+            print(f"{model:<20} {name:<8} from training images {near.typical:5.2f}", flush=True)
+
+
+def photographs(folder: Path) -> list[Tensor]:
+    """The images of a folder and those below it, halved; TextureError if there are none."""
+    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".jpg", ".jpeg", ".png"))
+    if not paths:
+        raise TextureError(f"{folder} holds no JPEG or PNG; name the folder of the training images")
+    return [halved(read_image(path)) for path in paths]
 
 
 if __name__ == "__main__":

@@ -15,28 +15,25 @@ The search is plenoptic's `MADCompetition`: gradient descent of log(1 + D), the 
 What was reached is part of the result.
 """
 
-import hashlib
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 import plenoptic
 import torch
 import typer
-from PIL import Image
 from torch import Tensor
 
 from lib.command import run
 from lib.errors import TextureError
 from lib.evaluation import rows as rows_of
-from lib.evaluation.protocol import bytes_of, spread
+from lib.evaluation.protocol import bytes_of, even_crops
 from lib.images import exemplar
 from lib.statistics.gram import Gram
 from lib.statistics.portilla import PortillaSimoncelli
 from lib.training.checkpoint import load
-from lib.whole import write_whole
 
 SHIPPED = Path(__file__).parent / "shipped" / "mad"
 TABLE = "mad.json"
@@ -63,7 +60,7 @@ class Distance:
     @torch.no_grad()
     def of(cls, name: str, f: Statistics, photograph: Tensor, side: int) -> "Distance":
         """Spread over pieces of `side` pixels of `photograph` [3,H,W]; TextureError if it holds none."""
-        s = torch.cat([f(piece[None].float() / 255) for piece in spread(photograph, side, CROPS)]).std(0)
+        s = torch.cat([f(piece[None].float() / 255) for piece in even_crops(photograph, side, CROPS)]).std(0)
         return cls(name, f, s.clamp_min(ASLEEP * s.median()).clamp_min(1e-12))
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
@@ -85,6 +82,7 @@ class Rival:
     held_after: float
     driven_before: float
     driven_after: float
+    iterations: int
     picture: str = ""
     sha256: str = ""
 
@@ -114,7 +112,8 @@ def rival(
     image = bytes_of(search.mad_image.detach()).float() / 255
     with torch.no_grad():
         kept, moved = ([round(d(x0[None], x).item(), 4) for x in (start, image)] for d in (held, driven))
-    return Rival(name, held.name, driven.name, sense, kept[0], kept[1], moved[0], moved[1]), image[0]
+    row = Rival(name, held.name, driven.name, sense, kept[0], kept[1], moved[0], moved[1], iterations)
+    return row, image[0]
 
 
 def models(x0: Tensor) -> dict[str, Statistics]:
@@ -162,16 +161,9 @@ def competition(
                         continue
                     print(f"{e}: {held} held, {driven} {sense}", file=sys.stderr, flush=True)
                     row, image = rival(x0, distances[held], distances[driven], sense, iterations, seed, e)
-                    rows.append(_written(row, image, out))
+                    path = out / f"{e}-{held}-held-{driven}-{sense}.png"
+                    rows.append(replace(row, picture=path.name, sha256=rows_of.write_picture(path, image)))
                     rows_of.write(out / TABLE, rows)
-
-
-def _written(row: Rival, image: Tensor, out: Path) -> Rival:
-    path = out / f"{row.exemplar}-{row.held}-held-{row.driven}-{row.sense}.png"
-    pixels = bytes_of(image).permute(1, 2, 0).numpy()
-    write_whole(path, lambda draft: Image.fromarray(pixels).save(draft, "PNG", optimize=True))
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Rival(**{**asdict(row), "picture": path.name, "sha256": digest})
 
 
 if __name__ == "__main__":

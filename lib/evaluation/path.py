@@ -1,8 +1,8 @@
 """What changes along a line between two textures, measured without a model.
 
-`position` says how far a description of an image has come from the one's to the other's; `quantiles` and `spectrum`
-are two descriptions, one of colours and one of grain. `blend_pixels` and `collage` are two images that a line in
-statistics should be held against.
+`way` says how far a description of an image has come from the one's to the other's, `unevenness` whether its parts
+have come equally far; `quantiles` and `spectrum` are two descriptions, one of colours and one of grain. `blend_pixels`
+and `collage` are two images that a line in statistics should be held against.
 """
 
 from dataclasses import dataclass
@@ -47,8 +47,8 @@ def heterogeneity(x: Tensor) -> Tensor:
     if min(x.shape[-2:]) < SIDE:
         raise TextureError(f"the criterion judges {SIDE}x{SIDE} pixels or more, not {x.shape[-2]}x{x.shape[-1]}")
     pictures = (255 * x.clamp(0, 1)).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
-    limit = LIMITS["heterogeneity"]
-    return torch.tensor([limit.excess(score(picture).scores["heterogeneity"]).max() for picture in pictures])
+    limit = LIMITS["heterogeneity"].value
+    return torch.tensor([score(picture).scores["heterogeneity"].max() / limit for picture in pictures])
 
 
 def quantiles(x: Tensor) -> Tensor:
@@ -101,3 +101,12 @@ def way(g: Tensor, a: Tensor, b: Tensor) -> Way:
         step.abs().max().div(moved).item(),
         length.sum().div((g[-1] - g[0]).norm().clamp_min(1e-12)).item(),
     )
+
+
+def unevenness(g: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """Variance between parts of images, over what the exemplars' own parts say it should be at t = 0, ..., 1: [n].
+
+    Descriptions of p parts each: g [n,p,k] of n images at even t, a and b [p,k] of the exemplars.
+    """
+    own_a, own_b = (parts.var(0).mean() for parts in (a, b))
+    return g.var(1).mean(1) / torch.lerp(own_a, own_b, torch.linspace(0, 1, len(g)))

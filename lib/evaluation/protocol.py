@@ -45,11 +45,11 @@ class Protocol:
 
     def crops(self, name: str) -> Tensor:
         """n crops of the left half, uint8 [n,3,side,side]: the floor's."""
-        return spread(halves(exemplar(name))[0], self.side, self.n)
+        return even_crops(halves(exemplar(name))[0], self.side, self.n)
 
     def reference(self, name: str) -> Tensor:
         """n crops of the right half, uint8 [n,3,side,side]."""
-        return spread(halves(exemplar(name))[1], self.side, self.n)
+        return even_crops(halves(exemplar(name))[1], self.side, self.n)
 
     def samples(self, name: str, model: str, **settings: Any) -> Tensor:
         """n samples of an exemplar by a model of lib.MODELS, uint8 [n,3,side,side].
@@ -79,7 +79,7 @@ def halves(x: Tensor) -> tuple[Tensor, Tensor]:
     return x[..., :middle], x[..., middle : 2 * middle]
 
 
-def spread(x: Tensor, side: int, n: int) -> Tensor:
+def even_crops(x: Tensor, side: int, n: int) -> Tensor:
     """n crops of x [3,H,W] in [0,1], uint8 [n,3,side,side], evenly spread; the first of them do not depend on n."""
     height, width = (length - side + 1 for length in x.shape[-2:])
     if min(height, width) < 1:

@@ -12,13 +12,19 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+from PIL import Image
 from torch import Tensor
 
 from lib.errors import TextureError
+from lib.evaluation.protocol import bytes_of
 from lib.images import read_image
 from lib.whole import write_whole
 
 T = TypeVar("T")
+KINDS: dict[str, dict[str, Any]] = {
+    ".png": {"format": "PNG", "optimize": True},
+    ".jpg": {"format": "JPEG", "quality": 92, "subsampling": 0},
+}
 
 
 def read(path: Path, row: Callable[..., T], command: str) -> list[T]:
@@ -40,6 +46,13 @@ def read(path: Path, row: Callable[..., T], command: str) -> list[T]:
 def write(path: Path, rows: Sequence[Any]) -> None:
     """The file anew, whole or not at all."""
     write_whole(path, lambda draft: _put(draft, [asdict(row) for row in rows], path.suffix))
+
+
+def write_picture(path: Path, x: Tensor) -> str:
+    """[3,H,W] in [0,1] as .png or .jpg, rounded to 8 bits, whole or not at all; returns the file's sha256."""
+    pixels = Image.fromarray(bytes_of(x).permute(1, 2, 0).numpy())
+    write_whole(path, lambda draft: pixels.save(draft, **KINDS[path.suffix]))
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def picture(path: Path, sha256: str, table: str) -> Tensor:

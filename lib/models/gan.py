@@ -3,7 +3,7 @@
 A generator in place of a search: all the work is in learning one exemplar (lib/training/gan.py), and each texture after
 that, of any size, is one pass through a network (lib/samplers/generator.py). Nobody chooses statistics, and nobody can
 ask which hold: what is matched is whatever a discriminator found to look at, and may be less than the variety of the
-exemplar (lib/evaluation/variety.py). The default is a few minutes of learning.
+exemplar (lib/evaluation/diversity.py). The default is a few minutes of learning.
 """
 
 from collections.abc import Iterator

@@ -6,6 +6,8 @@ on the same network. Here both are in units of what is matched, so that 1 is the
     VGG-19            the published equal weights: sum_l mean (G - G0)^2 / sum_l mean G0^2
     other networks    each layer in its own units: mean over l of (mean (G - G0)^2 / mean G0^2)
 
+Between two textures the target is (1 - t) G(xa) + t G(xb), the line of Eq. 5 of Zhao & Simoncelli in other statistics.
+
 Departures: x0 is no torus, as the features take it to be, and is shown by its periodic component (Moisan 2011); the
 search starts from, and goes through, the Gaussian texture of x0 (see match.py) where both papers start from white
 noise in pixels. 60 iterations then leave a tenth of the loss or less (pebble 0.011 for 0.11, flower 0.009 for 0.19,
@@ -18,9 +20,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from lib.errors import TextureError
 from lib.images import check_image
 from lib.samplers.descend import OUTSIDE, descend
-from lib.samplers.match import POWER, canvas, colouring, gaussian_of, spectral
+from lib.samplers.match import POWER, blend_gaussians, canvas, colouring, gaussian_of, spectral
 from lib.samplers.step import Step, checked_count, checked_size, white_noise
 from lib.statistics.backbone import Backbone
 from lib.statistics.gaussian import GaussianTexture
@@ -49,7 +52,33 @@ def gatys_steps(
     Raises TextureError for an x0 that is no image, a number out of range, or a backbone that cannot be had.
     """
     x0 = _checked(x0, n, size, seed, iterations)
-    return _textures(gram_mismatch(Gram(backbone), x0), x0, n, size, seed, tileable, iterations)
+    loss = gram_mismatch(Gram(backbone), x0)
+    return _textures(loss, gaussian_of(x0), n, checked_size(size, x0), seed, tileable, iterations)
+
+
+def gatys_between_steps(
+    xa: Tensor,
+    xb: Tensor,
+    t: float,
+    size: int | tuple[int, int] | None = None,
+    seed: int = 0,
+    iterations: int = ITERATIONS,
+    backbone: str | Path | Backbone | None = None,
+) -> Iterator[Step]:
+    """The texture at t of the line in Gram matrices, 0 at xa and 1 at xb, both [3,H,W] in [0,1]: images [1,3,H,W].
+
+    It starts from the Gaussian texture that lies as far between theirs; xa's size by default. Other arguments and
+    errors as in `gatys_steps`, and for a t outside [0,1].
+    """
+    xa, xb = (_checked(x, 1, size, seed, iterations) for x in (xa, xb))
+    if not 0 <= t <= 1:
+        raise TextureError(f"t is {t}; it runs from 0 (xa) to 1 (xb)")
+    f = Gram(backbone)
+    with torch.no_grad():
+        ends = (f.matrices(periodic_component(x)) for x in (xa, xb))
+        targets = [torch.lerp(a, b, t) for a, b in zip(*ends, strict=True)]
+    gaussian = blend_gaussians(gaussian_of(xa), gaussian_of(xb), t)
+    return _textures(mismatch_of(f, targets), gaussian, 1, checked_size(size, xa), seed, False, iterations)
 
 
 def sliced_wasserstein_steps(
@@ -66,15 +95,18 @@ def sliced_wasserstein_steps(
     The directions belong to the seed: all of a call's textures are compared on the same ones.
     """
     x0 = _checked(x0, n, size, seed, iterations)
-    return _textures(
-        sliced_mismatch(SlicedWasserstein(backbone, seed=seed), x0), x0, n, size, seed, tileable, iterations
-    )
+    loss = sliced_mismatch(SlicedWasserstein(backbone, seed=seed), x0)
+    return _textures(loss, gaussian_of(x0), n, checked_size(size, x0), seed, tileable, iterations)
 
 
 @torch.no_grad()
 def gram_mismatch(statistics: Gram, x0: Tensor) -> Loss:
     """x [B,3,H,W] -> [B]: how far its Gram matrices are from those of x0 [1,3,H,W]."""
-    targets = statistics.matrices(periodic_component(x0))
+    return mismatch_of(statistics, statistics.matrices(periodic_component(x0)))
+
+
+def mismatch_of(statistics: Gram, targets: Sequence[Tensor]) -> Loss:
+    """x [B,3,H,W] -> [B]: how far its Gram matrices are from `targets`, [1,C,C] for each layer."""
 
     def loss(x: Tensor) -> Tensor:
         apart = [
@@ -114,17 +146,16 @@ def _checked(x0: Tensor, n: int, size: int | tuple[int, int] | None, seed: int, 
 
 def _textures(
     loss: Loss,
-    x0: Tensor,
+    gaussian: GaussianTexture,
     n: int,
-    size: int | tuple[int, int] | None,
+    size: tuple[int, int],
     seed: int,
     tileable: bool,
     iterations: int,
 ) -> Iterator[Step]:
-    """Lower a loss from the Gaussian texture of x0."""
-    height, width = checked_size(size, x0)
+    """Lower a loss from samples of the Gaussian texture."""
+    height, width = size
     noise = white_noise(n, *canvas(height, width, tileable), seed)
-    gaussian = gaussian_of(x0)
     starts = torch.cat([colouring(gaussian, *noise.shape[-2:])(z[None]) for z in noise])
     for record in descend_through(gaussian, loss, starts, iterations):
         yield Step(record.image[..., :height, :width], record.loss, record.step, record.steps)

@@ -13,16 +13,17 @@ from lib.training.card import write_card
 from lib.training.clock import Clock
 from lib.training.loop import Recipe, Trainer
 from lib.training.resident import ResidentCrops
-from lib.training.validation import SIGMAS, loss_table
+from lib.training.validation import SIGMAS, log_losses, loss_table
 from lib.training.world import join
 
-SAVE_EVERY = 120.0  # seconds
+SAVE_EVERY, VALIDATE_EVERY = 120.0, 300.0  # seconds
+VALIDATE_SHARE = 0.05  # of the time at most: on one core it takes a minute
 PATCHES, PATCH = 16, 128  # of the validation set; lags of 32 pixels cannot be told apart on smaller ones
 
 
 def train(
     data: Annotated[list[Path], typer.Option(help="folder of photographs or patch shards; repeatable")],
-    out: Annotated[Path, typer.Option(help="folder of the run: state, checkpoint, card")] = Path("runs/default"),
+    out: Annotated[Path, typer.Option(help="folder of the run: state, losses, model, card")] = Path("runs/default"),
     config: Annotated[str, typer.Option(help="default, paper, large, large-paper")] = "default",
     steps: Annotated[int, typer.Option(min=1, help="steps in all; more than before goes on training")] = 6000,
     warm: Annotated[int, typer.Option(min=0, help="of these, with the waves alone")] = 4000,
@@ -43,6 +44,9 @@ def train(
 ) -> None:
     """Train f and lambda by Eq. 4. Interrupt at will: the same command goes on where it was.
 
+    Every five minutes, or more where it would cost too much, validation.csv in the folder of the run gets a row: the
+    loss at each of eight noise levels on photographs that are not trained on.
+
     Under torchrun (torchrun --nproc-per-node 8 -m lib train ...) the processes share each batch.
     """
     begun = time.monotonic()
@@ -62,7 +66,8 @@ def train(
     try:
         with Progress(*columns, disable=world.rank > 0) as progress:
             task = progress.add_task("", total=steps, completed=trainer.step, step=trainer.step)
-            saved, mean = time.monotonic(), 1.0
+            saved = validated = time.monotonic()
+            mean, wait = 1.0, VALIDATE_EVERY
             for record in trainer.run(share=share):
                 mean += 0.02 * (record.loss - mean)
                 said = f"loss {mean:.3f} of the Gaussian's"
@@ -71,6 +76,11 @@ def train(
                     trainer.save(state)
                     write(trainer, data, path, {}, minutes)
                     saved = time.monotonic()
+                if time.monotonic() - validated > wait and not world.rank:
+                    before = time.monotonic()
+                    log_losses(out / "validation.csv", trainer.averaged(), patches, trainer.step, trainer.seconds)
+                    validated = time.monotonic()
+                    wait = max(VALIDATE_EVERY, (validated - before) / VALIDATE_SHARE)
     finally:
         trainer.save(state)
     world.leave()

@@ -3,6 +3,8 @@
 Every row sees the same patches and the same noise. The model is used as `lib.denoise` uses it.
 """
 
+from pathlib import Path
+
 import torch
 from torch import Tensor
 
@@ -35,3 +37,12 @@ def loss_table(model: Model, patches: Tensor, seed: int = 0) -> dict[str, list[f
     with torch.no_grad():
         references = reference_table(patches, SIGMAS, LAGS, seed)
     return {"model": model_losses(model, patches, SIGMAS, seed), **references}
+
+
+def log_losses(path: Path, model: Model, patches: Tensor, step: int, seconds: float) -> None:
+    """Add a row to a table of the model's losses while it is trained (.csv): step, seconds trained, loss at SIGMAS."""
+    losses = model_losses(model, patches)
+    with path.open("a", encoding="utf-8") as file:
+        if not file.tell():
+            file.write(",".join(["step", "seconds", *(f"{sigma:g}" for sigma in SIGMAS)]) + "\n")
+        file.write(",".join([str(step), f"{seconds:.0f}", *(f"{loss:.4g}" for loss in losses)]) + "\n")
