@@ -5,9 +5,9 @@ not differ equally. With g(x) all of their entries, the directions in which g va
 
     f_k(x) = p_k . g(x),        p_1 ... p_512 the first principal directions of g over photographs of textures,
 
-are 512 statistics, and as g is a mean over positions, so is f: f_k = sum_l mean of h_l' P_kl h_l for the features h_l of
-layer l. Distances are those that Gatys et al. (2015) descend, each layer in units of its own: a picture's entries of a
-layer are divided by their norm (off the diagonal they count twice) before the directions are looked for, so that each
+are 512 statistics, and as g is a mean over positions, so is f: f_k = sum_l mean of h_l' P_kl h_l for the features h_l
+of layer l. Distances are those that Gatys et al. (2015) descend, each layer in units of its own: a picture's entries of
+a layer are divided by their norm (off the diagonal they count twice) before the directions are looked for, so that each
 texture counts alike, of whatever contrast. f itself is linear in g.
 
 The family is the one of Eq. 2, exp[-lam.f(x)] / Z; learned is the variance between textures, where Eq. 4 learns what
@@ -98,7 +98,9 @@ def load(path: str | Path = SHIPPED) -> Principal:
     except (SafetensorError, OSError, KeyError, RuntimeError, ValueError):
         raise TextureError(f"{path} holds no principal directions, or is damaged; get it again") from None
     if len(found.directions) != found.gram.dim:
-        raise TextureError(f"{path} is of {len(found.directions)} entries, the network has {found.gram.dim}; learn anew")
+        raise TextureError(
+            f"{path} is of {len(found.directions)} entries, the network has {found.gram.dim}; learn them"
+        )
     return found
 
 
