@@ -38,7 +38,7 @@ PAPER = {
     "matching": (102.58, 214.77, 68.19, 41.70, 105.96, 80.49, 137.79, 136.71, 20.82),
     "diffusion": (221.30, 192.94, 48.78, 66.25, 55.49, 67.14, 46.68, 47.24, 36.82),
 }
-ROWS = tuple(name for name in (*PAPER, "gaussian", "portilla-simoncelli", "soul") if name in MODELS)
+ROWS = (*PAPER, "principal", "gaussian", "portilla-simoncelli", "soul")
 REFERENCE = "reference"
 CURVE = 64  # samples that the floor's curve reaches at least
 FULL = 1024  # samples from which on a table is not called a reduced one
