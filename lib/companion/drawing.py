@@ -1,6 +1,6 @@
 """What the panels of a notebook share: a thread that draws while the controls stay alive.
 
-It takes one record of a sampler at a time, so that "Stop" is heard between two.
+It takes one record of a sampler at a time, so that "Stop" is heard between two; what is stopped is not kept.
 """
 
 import threading
@@ -18,6 +18,7 @@ class Drawing(widgets.VBox):
     def __init__(self, label: str) -> None:
         """`label` stands on the button that starts; what it does is the panel's own."""
         self.thread: threading.Thread | None = None
+        self.running: object = None  # what is being drawn
         self.stopping = threading.Event()
         wide = {"width": "auto"}  # as wide as its words
         self.start = widgets.Button(description=label, button_style="primary", icon="play", layout=wide)
@@ -42,12 +43,35 @@ class Drawing(widgets.VBox):
         """Whether the thread is at work."""
         return self.thread is not None and self.thread.is_alive()
 
-    def begin(self, work: Callable[[], None]) -> None:
-        """Do it in the thread, which must not be at work."""
+    def begin(self, asked: object, work: Callable[[], Step | None], keep: Callable[[Step], None]) -> None:
+        """Draw what is asked in the thread, and keep the last record, which `work` returns; one drawing at a time."""
+        if self.drawing:
+            return
+        self.running = asked
         self.stopping.clear()
         self.busy(True)
-        self.thread = threading.Thread(target=work, daemon=True)
+        self.thread = threading.Thread(target=self._run, args=(work, keep), daemon=True)
         self.thread.start()
+
+    def _run(self, work: Callable[[], Step | None], keep: Callable[[Step], None]) -> None:
+        said = ""
+        try:
+            record = work()
+            if record is not None and self.stopping.is_set():
+                said = f"stopped at step {record.step} of {record.steps}"
+            elif record is not None:
+                keep(record)
+        except Exception as error:  # in a thread nobody else would hear of it
+            said = f"this cannot be drawn: {error}"
+        self.running = None
+        self.busy(False)
+        self._show()
+        if said:
+            self.say(said)
+
+    def _show(self, _: object = None) -> None:
+        """Bring the panel up to what its controls say."""
+        raise NotImplementedError
 
     def follow(self, records: Iterator[Step], show: Callable[[Step], None]) -> Step | None:
         """Show one record after another until they end or "Stop" is pressed; returns the last one shown."""
