@@ -6,7 +6,6 @@ Choose two exemplars and a view. A picture that is known is shown at once, as it
 The exemplars are brought to common colours first (`lib.views.same_colours`), for most views only move pixels.
 """
 
-import json
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
@@ -20,7 +19,7 @@ from lib.companion.drawing import Drawing
 from lib.companion.explorer import FOLDER, THUMB
 from lib.companion.player import address, png
 from lib.errors import TextureError
-from lib.images import EXEMPLARS, exemplar, save_image
+from lib.images import EXEMPLARS, exemplar
 from lib.model import Model
 from lib.samplers.compose import compose_steps
 from lib.samplers.match import Targets, mismatch
@@ -101,13 +100,10 @@ class Anagrams(Drawing):
         known = asked._asdict() | {"size": self.size, "model": self.model.name, "mismatch": self.remaining(asked)}
         name = f"{asked.a}-{asked.b}_{asked.view.replace(' ', '-')}_seed{asked.seed}_{self.size}"
         try:
-            path = save_image(self.pictures[asked], self.folder / f"{name}.png")
-            path.with_suffix(".json").write_text(json.dumps(known, indent=1), encoding="utf-8")
+            return self.write(self.pictures[asked], self.folder / f"{name}.png", known)
         except (TextureError, OSError) as error:
             self.say(f"this cannot be saved: {error}")
             return None
-        self.say(f"saved {path} and its settings")
-        return path
 
     def _draw(self, asked: Asked, steps: int | None) -> Step | None:
         """The thread's work: show every record, return the last."""

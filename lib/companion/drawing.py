@@ -1,14 +1,19 @@
-"""What the panels of a notebook share: a thread that draws while the controls stay alive.
+"""What the panels of a notebook share: a thread that draws while the controls stay alive, and how pictures are kept.
 
 It takes one record of a sampler at a time, so that "Stop" is heard between two; what is stopped is not kept.
 """
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from html import escape
+from pathlib import Path
+from typing import Any
 
 import ipywidgets as widgets
+from torch import Tensor
 
+from lib.images import save_image
 from lib.samplers.step import Step
 
 
@@ -82,6 +87,13 @@ class Drawing(widgets.VBox):
             if self.stopping.is_set():
                 break
         return record
+
+    def write(self, picture: Tensor, path: Path, settings: dict[str, Any]) -> Path:
+        """Save a picture [1,3,H,W] as .png and its settings beside it as .json, and say so; returns the path."""
+        path = save_image(picture, path)
+        path.with_suffix(".json").write_text(json.dumps(settings, indent=1), encoding="utf-8")
+        self.say(f"saved {path} and its settings")
+        return path
 
     def say(self, text: str) -> None:
         """Put it under the picture, where a screen reader hears of it."""

@@ -8,7 +8,6 @@ own are copied beside the saved pictures, so that the settings of a picture name
 """
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,7 +21,7 @@ from torch import Tensor
 from lib.companion.drawing import Drawing
 from lib.companion.player import SHOWN, player, png
 from lib.errors import TextureError
-from lib.images import EXEMPLARS, at_texture_scale, exemplar, read_image, save_image
+from lib.images import EXEMPLARS, at_texture_scale, exemplar, read_image
 from lib.interpolate import Line
 from lib.model import Model
 from lib.samplers.match import Targets, blend, canvas, mismatch
@@ -131,10 +130,7 @@ class Explorer(Drawing):
         """Write the picture shown (.png) and its settings (.json) into `folder`; returns the picture's path."""
         settings = self.settings()
         name = "{a}-{b}_{space}_t{t:.2f}_seed{seed}_{size}".format(**settings)
-        path = save_image(self.frame(self.strip, self.t.value).image, self.folder / f"{name}.png")
-        path.with_suffix(".json").write_text(json.dumps(settings, indent=1), encoding="utf-8")
-        self.say(f"saved {path} and its settings")
-        return path
+        return self.write(self.frame(self.strip, self.t.value).image, self.folder / f"{name}.png", settings)
 
     def take(self, files: Sequence[Mapping[str, Any]]) -> None:
         """Add images of one's own ("name", "content") to the choice; the first becomes a, a second one b.
