@@ -17,7 +17,7 @@ from lib.model import Model
 from lib.samplers.diffuse import STEPS, Schedule, diffuse_multipliers, settle
 from lib.samplers.match import STEPS as MATCH_STEPS
 from lib.samplers.match import Targets, blend, blend_gaussians, canvas, gaussian_of, match_targets
-from lib.samplers.step import Step, checked_count, checked_size, white_noise
+from lib.samplers.step import Step, checked_count, checked_size, cut, white_noise
 
 SPACES = ("mu", "lambda")
 
@@ -56,8 +56,7 @@ class Line:
         h, w = canvas(height, width, False)
         for _ in self.prepare():
             pass
-        for record in self._mu(t, seed, h, w) if self.space == "mu" else self._lambda(t, seed, h, w):
-            yield Step(record.image[..., :height, :width], record.loss, record.step, record.steps)
+        yield from cut(self._mu(t, seed, h, w) if self.space == "mu" else self._lambda(t, seed, h, w), height, width)
 
     def _mu(self, t: float, seed: int, height: int, width: int) -> Iterator[Step]:
         targets = blend(*self.targets, t)

@@ -1,4 +1,4 @@
-"""What all tests share: the order, a small series of notebooks to run, and a newcomer who runs the real one."""
+"""What tests share: the order, an untrained model, a small series of notebooks, a newcomer who runs the real one."""
 
 import contextlib
 import json
@@ -14,7 +14,10 @@ from typing import Any
 
 import browser as chromium
 import pytest
+import torch
 from playwright.sync_api import Browser
+
+import lib
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -27,6 +30,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.get_closest_marker("last"):
             item.add_marker(pytest.mark.xdist_group("newcomer"))
+
+
+@pytest.fixture(scope="module")
+def model() -> lib.Model:
+    """As at the start of training: the network's multipliers are zero, the Gaussian's are not."""
+    torch.manual_seed(0)
+    return lib.Model().eval().requires_grad_(False)
 
 
 def write_notebook(path: Path, cells: Sequence[str], figures: Sequence[str] = (), tables: Sequence[str] = ()) -> None:

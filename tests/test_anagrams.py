@@ -20,12 +20,6 @@ SIZE = 32
 PICTURE = torch.rand(1, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.fixture(scope="module")
-def model() -> lib.Model:
-    torch.manual_seed(0)
-    return lib.Model().eval().requires_grad_(False)
-
-
 @pytest.fixture
 def panel(model: lib.Model, tmp_path: Path) -> Anagrams:
     return Anagrams(model, {("pebble", "grass", "turned"): PICTURE}, SIZE, tmp_path / "kept")

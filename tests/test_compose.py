@@ -19,13 +19,6 @@ EYE = torch.eye(3, dtype=torch.float64)
 WAYS = pytest.mark.parametrize("by", ["match", "diffuse"])
 
 
-@pytest.fixture(scope="module")
-def model() -> lib.Model:
-    """Near a Gaussian: the network's multipliers are zero, the autocovariances' are not."""
-    torch.manual_seed(0)
-    return lib.Model().eval().requires_grad_(False)
-
-
 def draw(whole: Composition, by: str, noise: Callable[[int], Tensor], steps: int = 4) -> Tensor:
     return last(whole.match(noise(0), steps) if by == "match" else whole.diffuse(noise, steps))
 

@@ -23,12 +23,6 @@ SIZE = 32
 STRIP = torch.rand(5, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.fixture(scope="module")
-def model() -> lib.Model:
-    torch.manual_seed(0)
-    return lib.Model().eval().requires_grad_(False)
-
-
 @pytest.fixture
 def explorer(model: lib.Model, tmp_path: Path) -> Explorer:
     return Explorer(model, {("pebble", "grass", "mu"): STRIP}, SIZE, tmp_path / "kept")

@@ -21,12 +21,6 @@ HOLE[30:52, 50:90] = True
 WAYS = pytest.mark.parametrize("by", ["diffuse", "match"])
 
 
-@pytest.fixture(scope="module")
-def model() -> lib.Model:
-    torch.manual_seed(0)
-    return lib.Model().eval().requires_grad_(False)
-
-
 @WAYS
 def test_only_the_hole_changes(model: lib.Model, by: str) -> None:
     found = lib.inpaint(model, X, HOLE, n=2, seed=1, by=by, steps=3)

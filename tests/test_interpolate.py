@@ -12,13 +12,6 @@ from lib.samplers.diffuse import Schedule, diffuse_multipliers, schedule, settle
 from lib.samplers.match import Targets, blend, blend_gaussians, gaussian_of
 from lib.samplers.step import white_noise
 
-
-@pytest.fixture(scope="module")
-def model() -> lib.Model:
-    torch.manual_seed(0)
-    return lib.Model().eval().requires_grad_(False)
-
-
 XA, XB = lib.exemplar("grass")[:, :48, :48], lib.exemplar("pebble")[:, :40, :56]
 
 

@@ -14,12 +14,6 @@ from lib.statistics.quadratic import periodic_component
 X0 = lib.exemplar("grass")[:, :48, :64]
 
 
-@pytest.fixture(scope="module")
-def model() -> lib.Model:
-    torch.manual_seed(0)
-    return lib.Model().eval().requires_grad_(False)
-
-
 def test_the_backward_process_is_the_samplers_and_the_forward_one_a_line(model: lib.Model) -> None:
     states = list(processes(model, X0, steps=4, seed=3))
     sigmas = [s.sigma for s in states]

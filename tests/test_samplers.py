@@ -18,13 +18,6 @@ SAMPLERS = {"match": lib.match_steps, "diffuse": lib.diffuse_steps}
 each = pytest.mark.parametrize("sampler", SAMPLERS.values(), ids=SAMPLERS)
 
 
-@pytest.fixture(scope="module")
-def model() -> lib.Model:
-    """Statistics as at the start of training: the network's multipliers are zero, the Gaussian's are not."""
-    torch.manual_seed(0)
-    return lib.Model().eval().requires_grad_(False)
-
-
 # --- matching
 
 

@@ -6,7 +6,6 @@ Choose two exemplars and a view. A picture that is known is shown at once, as it
 The exemplars are brought to common colours first (`lib.views.same_colours`), for most views only move pixels.
 """
 
-import json
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
@@ -20,7 +19,7 @@ from lib.companion.drawing import Drawing
 from lib.companion.explorer import FOLDER, THUMB
 from lib.companion.player import address, png
 from lib.errors import TextureError
-from lib.images import EXEMPLARS, exemplar, save_image
+from lib.images import EXEMPLARS, exemplar
 from lib.model import Model
 from lib.samplers.compose import compose_steps
 from lib.samplers.match import Targets, mismatch
@@ -57,7 +56,6 @@ class Anagrams(Drawing):
         super().__init__("Draw")
         self.model, self.size, self.folder = model, size, Path(folder)
         self.pictures: dict[Asked, Tensor] = {}
-        self.running: Asked | None = None
         for (a, b, view), picture in (pictures or {}).items():
             if not {a, b} <= set(EXEMPLARS) or view not in TURNED or picture.shape[:-2] != (1, 3):
                 key = (a, b, view)
@@ -86,10 +84,12 @@ class Anagrams(Drawing):
 
     def draw(self, steps: int | None = None) -> None:
         """Begin to draw what the controls name; `steps` is for those in a hurry."""
-        if self.drawing:
-            return
-        asked = self.running = self.asked
-        self.begin(lambda: self._draw(asked, steps))
+        asked = self.asked
+        self.begin(
+            asked,
+            lambda: self._draw(asked, steps),
+            lambda record: self.pictures.update({asked: record.image}),
+        )
 
     def save(self) -> Path | None:
         """Write the picture shown (.png) and what it is (.json) into `folder`; its path, or None if none is shown."""
@@ -100,32 +100,16 @@ class Anagrams(Drawing):
         known = asked._asdict() | {"size": self.size, "model": self.model.name, "mismatch": self.remaining(asked)}
         name = f"{asked.a}-{asked.b}_{asked.view.replace(' ', '-')}_seed{asked.seed}_{self.size}"
         try:
-            path = save_image(self.pictures[asked], self.folder / f"{name}.png")
-            path.with_suffix(".json").write_text(json.dumps(known, indent=1), encoding="utf-8")
+            return self.write(self.pictures[asked], self.folder / f"{name}.png", known)
         except (TextureError, OSError) as error:
             self.say(f"this cannot be saved: {error}")
             return None
-        self.say(f"saved {path} and its settings")
-        return path
 
-    def _draw(self, asked: Asked, steps: int | None) -> None:
-        """The thread's work: show every record, keep the last."""
-        said = ""
-        try:
-            views = ["upright", asked.view]
-            records = compose_steps(self.model, self.textures(asked), views, seed=asked.seed, steps=steps)
-            record = self.follow(records, lambda step: self._progress(asked, step))
-            if record is not None and self.stopping.is_set():
-                said = f"stopped at step {record.step} of {record.steps}"
-            elif record is not None:
-                self.pictures[asked] = record.image
-        except Exception as error:  # in a thread nobody else would hear of it
-            said = f"this cannot be drawn: {error}"
-        self.running = None
-        self.busy(False)
-        self._show()
-        if said:
-            self.say(said)
+    def _draw(self, asked: Asked, steps: int | None) -> Step | None:
+        """The thread's work: show every record, return the last."""
+        views = ["upright", asked.view]
+        records = compose_steps(self.model, self.textures(asked), views, seed=asked.seed, steps=steps)
+        return self.follow(records, lambda step: self._progress(asked, step))
 
     # what is seen
 

@@ -8,7 +8,6 @@ own are copied beside the saved pictures, so that the settings of a picture name
 """
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,7 +21,7 @@ from torch import Tensor
 from lib.companion.drawing import Drawing
 from lib.companion.player import SHOWN, player, png
 from lib.errors import TextureError
-from lib.images import EXEMPLARS, at_texture_scale, exemplar, read_image, save_image
+from lib.images import EXEMPLARS, at_texture_scale, exemplar, read_image
 from lib.interpolate import Line
 from lib.model import Model
 from lib.samplers.match import Targets, blend, canvas, mismatch
@@ -71,7 +70,6 @@ class Explorer(Drawing):
         self.own: dict[str, tuple[Path, Tensor]] = {}  # images of one's own: the copy, and the piece [1,3,h,w] used
         self.targets: dict[str, Targets] = {}
         self.mismatches: dict[tuple[Strip, Frame], float] = {}
-        self.running: tuple[Strip, float] | None = None
         for (a, b, space), images in (strips or {}).items():
             known = {a, b} <= set(EXEMPLARS) and space in dict(SPACES).values()
             if not known or images.ndim != 4 or len(images) < 2:
@@ -121,20 +119,18 @@ class Explorer(Drawing):
 
     def sample_here(self, steps: int | None = None) -> None:
         """Begin to draw the picture where the slider stands; `steps` is for those in a hurry."""
-        if self.drawing:
-            return
         strip, t = self.strip, round(self.t.value, 2)
-        self.running = strip, t
-        self.begin(lambda: self._draw(strip, t, steps))
+        self.begin(
+            (strip, t),
+            lambda: self._draw(strip, t, steps),
+            lambda record: self.strips.setdefault(strip, {}).update({t: Frame(t, record.image)}),
+        )
 
     def save(self) -> Path:
         """Write the picture shown (.png) and its settings (.json) into `folder`; returns the picture's path."""
         settings = self.settings()
         name = "{a}-{b}_{space}_t{t:.2f}_seed{seed}_{size}".format(**settings)
-        path = save_image(self.frame(self.strip, self.t.value).image, self.folder / f"{name}.png")
-        path.with_suffix(".json").write_text(json.dumps(settings, indent=1), encoding="utf-8")
-        self.say(f"saved {path} and its settings")
-        return path
+        return self.write(self.frame(self.strip, self.t.value).image, self.folder / f"{name}.png", settings)
 
     def take(self, files: Sequence[Mapping[str, Any]]) -> None:
         """Add images of one's own ("name", "content") to the choice; the first becomes a, a second one b.
@@ -163,29 +159,18 @@ class Explorer(Drawing):
         if said:
             self.say(" ".join(said))
 
-    def _draw(self, strip: Strip, t: float, steps: int | None) -> None:
-        """The thread's work: show every record, keep the last."""
-        said, key = "", (strip.a, strip.b, strip.space, steps)
-        try:
-            if key not in self.lines:
-                xa, xb = self._exemplar(strip.a), self._exemplar(strip.b)
-                self.lines[key] = Line(self.model, xa, xb, strip.space, steps)
-            line = self.lines[key]
-            show = partial(self._progress, strip, t)
-            record = self.follow(line.prepare(), partial(show, doing="finding λ of both ends: "))
-            if record is None or not self.stopping.is_set():
-                record = self.follow(line.at(t, strip.seed, strip.size), show)
-            if record is not None and self.stopping.is_set():
-                said = f"stopped at step {record.step} of {record.steps}"
-            elif record is not None:
-                self.strips.setdefault(strip, {})[t] = Frame(t, record.image)
-        except Exception as error:  # in a thread nobody else would hear of it
-            said = f"this cannot be drawn: {error}"
-        self.running = None
-        self.busy(False)
-        self._show()
-        if said:
-            self.say(said)
+    def _draw(self, strip: Strip, t: float, steps: int | None) -> Step | None:
+        """The thread's work: show every record, return the last."""
+        key = strip.a, strip.b, strip.space, steps
+        if key not in self.lines:
+            xa, xb = self._exemplar(strip.a), self._exemplar(strip.b)
+            self.lines[key] = Line(self.model, xa, xb, strip.space, steps)
+        line = self.lines[key]
+        show = partial(self._progress, strip, t)
+        record = self.follow(line.prepare(), partial(show, doing="finding λ of both ends: "))
+        if record is None or not self.stopping.is_set():
+            record = self.follow(line.at(t, strip.seed, strip.size), show)
+        return record
 
     # what is seen
 

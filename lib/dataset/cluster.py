@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 MEMORY = "2GiB"  # of a local worker: its nanny restarts it at 95 % of that
 PATIENCE = 20  # seconds for a scheduler to answer, and for its first worker to come
-# Pages given back to the system after each picture, as Dask would have it, cost as much time as the criterion does.
+# Pages given back to the system after each picture, as Dask would have it, must be asked for again at the next one.
 ENVIRONMENT = {
     "MALLOC_MMAP_THRESHOLD_": 1 << 25,
     "MALLOC_TRIM_THRESHOLD_": 1 << 27,

@@ -11,9 +11,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from lib.images import check_image
 from lib.samplers.generator import generated, load
-from lib.samplers.step import Step, checked_count, checked_size
+from lib.samplers.step import Step, checked_common, checked_count
 from lib.training.gan import ITERATIONS, train
 
 LOOKS = 20  # records of a run that have a picture of their own
@@ -46,10 +45,8 @@ def gan_steps(
     Raises TextureError for an x0 that is no image in [0,1] of at least 32x32, a number out of range, or a generator
     that there is not.
     """
-    x0 = check_image(x0, "x0")
-    checked_count("n", n), checked_count("seed", seed, 0)
+    x0, (height, width) = checked_common(x0, n, size, seed)
     checked_count("iterations", iterations), checked_count("waves", waves, 0)
-    height, width = checked_size(size, x0)
     if generator is not None:
         yield Step(generated(load(generator), n, height, width, seed, tileable), 0.0, 1, 1)
         return

@@ -21,10 +21,9 @@ import torch
 from torch import Tensor
 
 from lib.errors import TextureError
-from lib.images import check_image
 from lib.samplers.descend import OUTSIDE, descend
 from lib.samplers.match import POWER, blend_gaussians, canvas, colouring, gaussian_of, spectral
-from lib.samplers.step import Step, checked_count, checked_size, white_noise
+from lib.samplers.step import Step, checked_common, checked_count, cut, white_noise
 from lib.statistics.backbone import Backbone
 from lib.statistics.gaussian import GaussianTexture
 from lib.statistics.gram import Gram
@@ -51,9 +50,9 @@ def gatys_steps(
 
     Raises TextureError for an x0 that is no image, a number out of range, or a backbone that cannot be had.
     """
-    x0 = _checked(x0, n, size, seed, iterations)
+    x0, shape = _checked(x0, n, size, seed, iterations)
     loss = gram_mismatch(Gram(backbone), x0)
-    return _textures(loss, gaussian_of(x0), n, checked_size(size, x0), seed, tileable, iterations)
+    return _textures(loss, gaussian_of(x0), n, shape, seed, tileable, iterations)
 
 
 def gatys_between_steps(
@@ -70,7 +69,7 @@ def gatys_between_steps(
     It starts from the Gaussian texture that lies as far between theirs; xa's size by default. Other arguments and
     errors as in `gatys_steps`, and for a t outside [0,1].
     """
-    xa, xb = (_checked(x, 1, size, seed, iterations) for x in (xa, xb))
+    (xa, shape), (xb, _) = (_checked(x, 1, size, seed, iterations) for x in (xa, xb))
     if not 0 <= t <= 1:
         raise TextureError(f"t is {t}; it runs from 0 (xa) to 1 (xb)")
     f = Gram(backbone)
@@ -78,7 +77,7 @@ def gatys_between_steps(
         ends = (f.matrices(periodic_component(x)) for x in (xa, xb))
         targets = [torch.lerp(a, b, t) for a, b in zip(*ends, strict=True)]
     gaussian = blend_gaussians(gaussian_of(xa), gaussian_of(xb), t)
-    return _textures(mismatch_of(f, targets), gaussian, 1, checked_size(size, xa), seed, False, iterations)
+    return _textures(mismatch_of(f, targets), gaussian, 1, shape, seed, False, iterations)
 
 
 def sliced_wasserstein_steps(
@@ -94,9 +93,9 @@ def sliced_wasserstein_steps(
 
     The directions belong to the seed: all of a call's textures are compared on the same ones.
     """
-    x0 = _checked(x0, n, size, seed, iterations)
+    x0, shape = _checked(x0, n, size, seed, iterations)
     loss = sliced_mismatch(SlicedWasserstein(backbone, seed=seed), x0)
-    return _textures(loss, gaussian_of(x0), n, checked_size(size, x0), seed, tileable, iterations)
+    return _textures(loss, gaussian_of(x0), n, shape, seed, tileable, iterations)
 
 
 @torch.no_grad()
@@ -137,28 +136,26 @@ def balanced(apart: Sequence[Tensor], sizes: Sequence[Tensor], backbone: Backbon
     return torch.stack([a / s for a, s in zip(apart, sizes, strict=True)]).mean(0)
 
 
-def _checked(x0: Tensor, n: int, size: int | tuple[int, int] | None, seed: int, iterations: int) -> Tensor:
-    x0 = check_image(x0, "x0")
-    checked_count("n", n), checked_count("seed", seed, 0), checked_count("iterations", iterations)
-    checked_size(size, x0)
-    return x0
+def _checked(
+    x0: Tensor, n: int, size: int | tuple[int, int] | None, seed: int, iterations: int
+) -> tuple[Tensor, tuple[int, int]]:
+    checked_count("iterations", iterations)
+    return checked_common(x0, n, size, seed)
 
 
 def _textures(
     loss: Loss,
     gaussian: GaussianTexture,
     n: int,
-    size: tuple[int, int],
+    shape: tuple[int, int],
     seed: int,
     tileable: bool,
     iterations: int,
 ) -> Iterator[Step]:
     """Lower a loss from samples of the Gaussian texture."""
-    height, width = size
-    noise = white_noise(n, *canvas(height, width, tileable), seed)
+    noise = white_noise(n, *canvas(*shape, tileable), seed)
     starts = torch.cat([colouring(gaussian, *noise.shape[-2:])(z[None]) for z in noise])
-    for record in descend_through(gaussian, loss, starts, iterations):
-        yield Step(record.image[..., :height, :width], record.loss, record.step, record.steps)
+    yield from cut(descend_through(gaussian, loss, starts, iterations), *shape)
 
 
 def descend_through(

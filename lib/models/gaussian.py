@@ -30,8 +30,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lib.images import check_image
-from lib.samplers.step import Step, checked_count, checked_size, white_noise
+from lib.samplers.step import Step, checked_common, white_noise
 from lib.statistics.quadratic import periodic_component
 
 FADE = 0.1  # of the exemplar's side, at each end
@@ -81,9 +80,7 @@ def _steps(
     periodic: bool,
     random_phase: bool,
 ) -> Iterator[Step]:
-    x0 = check_image(x0, "x0")
-    checked_count("n", n), checked_count("seed", seed, 0)
-    height, width = checked_size(size, x0)
+    x0, (height, width) = checked_common(x0, n, size, seed)
     shape = torus(height, width, x0, tileable)
     pieces = spots(x0, *shape, periodic)
     X = torch.zeros((), dtype=torch.complex64)

@@ -27,7 +27,7 @@ from lib.errors import TextureError
 from lib.images import check_image
 from lib.samplers.match import canvas
 from lib.samplers.project import histogram_distance, match_histogram, project, quantiles
-from lib.samplers.step import Step, checked_count, checked_size, white_noise
+from lib.samplers.step import Step, checked_count, checked_size, cut, white_noise
 from lib.statistics.pyramid import SteerablePyramid, deepest
 
 SCALES, ORIENTATIONS, ITERATIONS = 4, 4, 5
@@ -254,5 +254,5 @@ def heeger_bergen_mixture_steps(
         return torch.stack(changes).view(-1, 3).sum(1) / texture.variance
 
     start = texture.match_pixels(white_noise(n, *torus, seed))
-    for record in project([match_bands, texture.match_pixels], start, iterations, left, texture.colours.pixels):
-        yield Step(record.image[..., :height, :width], record.loss, record.step, record.steps)
+    records = project([match_bands, texture.match_pixels], start, iterations, left, texture.colours.pixels)
+    yield from cut(records, height, width)

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from lib.images import check_image
-from lib.samplers.step import Step, checked_count, checked_size, white_noise
+from lib.samplers.step import Step, checked_common, white_noise
 
 
 def white_noise_steps(
@@ -28,9 +27,8 @@ def white_noise_steps(
 
     Raises TextureError for an x0 that is no image in [0,1] of at least 32x32, or a size, n or seed out of range.
     """
-    x0 = check_image(x0, "x0")
-    checked_count("n", n), checked_count("seed", seed, 0)
-    noise = white_noise(n, *checked_size(size, x0), seed)
+    x0, shape = checked_common(x0, n, size, seed)
+    noise = white_noise(n, *shape, seed)
     root, mean = colour_root(x0), x0.mean((2, 3))[..., None, None]
     yield Step((mean + torch.einsum("ij,bjhw->bihw", root, noise)).clamp(0, 1), 0.0, 1, 1)
 

@@ -24,10 +24,9 @@ import torch
 from scipy.signal import resample
 from torch import Tensor
 
-from lib.images import check_image
 from lib.samplers.descend import descend
 from lib.samplers.match import LAG, spectral
-from lib.samplers.step import APART, Step, checked_count, checked_size, white_noise
+from lib.samplers.step import APART, Step, checked_common, checked_count, white_noise
 from lib.statistics.gaussian import GaussianTexture, smooth_autocovariance
 from lib.statistics.portilla import WIDTH, Channels, PortillaSimoncelli
 from lib.statistics.quadratic import periodic_component
@@ -57,10 +56,9 @@ def portilla_simoncelli_steps(
 
     Raises TextureError for an x0 that is no image in [0,1] of at least 32x32, or is flat, or a number out of range.
     """
-    x0 = check_image(x0, "x0")
-    checked_count("n", n), checked_count("seed", seed, 0), checked_count("iterations", iterations)
+    x0, (height, width) = checked_common(x0, n, size, seed)
+    checked_count("iterations", iterations)
     checked_count("scales", scales, 2), checked_count("orientations", orientations, 2)
-    height, width = checked_size(size, x0)
     scales = fitting(scales, x0.shape[-2:] + ((height, width) if tileable else ()))
     block = 2**scales
     torus = (up(max(height, WIDTH * block), block), up(max(width, WIDTH * block), block))

@@ -22,12 +22,11 @@ import torch
 from torch import Tensor
 
 from lib.energy import Statistics, denoised
-from lib.images import check_image
 from lib.samplers.diffuse import tiled
 from lib.samplers.langevin import Filter, checked_positive
 from lib.samplers.match import canvas, gaussian_of, spectral
 from lib.samplers.soul import SoulStep, largest, rates, soul
-from lib.samplers.step import APART, checked_count, checked_size, white_noise
+from lib.samplers.step import APART, checked_common, checked_count, checked_size, white_noise
 from lib.statistics.backbone import Backbone
 from lib.statistics.channels import ChannelMeans, chosen, smooth
 from lib.statistics.gaussian import GaussianTexture
@@ -145,9 +144,8 @@ def checked(
     x0: Tensor, n: int, size: int | tuple[int, int] | None, seed: int, iterations: int, delta: float, gamma: float
 ) -> Tensor:
     """x0 as [1,3,H,W], and the first argument out of range told."""
-    x0 = check_image(x0, "x0")
-    checked_count("n", n), checked_count("seed", seed, 0), checked_count("iterations", iterations)
-    checked_positive("delta", delta), checked_positive("gamma", gamma), checked_size(size, x0)
+    x0, _ = checked_common(x0, n, size, seed)
+    checked_count("iterations", iterations), checked_positive("delta", delta), checked_positive("gamma", gamma)
     return x0
 
 

@@ -45,7 +45,7 @@ from lib.samplers.diffuse import FEEDBACK, SIGMA_MAX, Schedule, schedule, walk
 from lib.samplers.diffuse import STEPS as LEVELS
 from lib.samplers.match import POWER, Targets, gaussian_of, spectral
 from lib.samplers.match import STEPS as ITERATIONS
-from lib.samplers.step import Step, checked_count, checked_size, last, white_noise
+from lib.samplers.step import Step, checked_count, checked_size, checked_way, cut, last, white_noise
 from lib.statistics.gaussian import GaussianTexture
 from lib.statistics.local import area, hats, local
 from lib.views import VIEWS, View, as_view
@@ -193,11 +193,8 @@ def compose_steps(
     images = [check_image(x, f"texture {k + 1}") for k, x in enumerate(textures)]
     if not images:
         raise TextureError("no textures; give at least one [3,H,W]")
-    if by not in WAYS:
-        raise TextureError(f"no way {by!r} to draw; known are {', '.join(WAYS)}")
-    default, least = WAYS[by]
-    steps = default if steps is None else steps
-    checked_count("n", n), checked_count("seed", seed, 0), checked_count("steps", steps, least)
+    steps = checked_way(by, steps, WAYS)
+    checked_count("n", n), checked_count("seed", seed, 0)
     if masks is not None and (views is not None or weights is not None):
         raise TextureError("masks go without views and weights: give the one or the others")
     if masks is not None:
@@ -223,9 +220,7 @@ def compose_steps(
         records = composition.match(white_noise(n, h, w, seed), steps)
     else:
         records = composition.diffuse(lambda k: white_noise(n, h, w, seed, k), steps, feedback)
-    for record in records:
-        cut = record.image[..., margin : margin + height, margin : margin + width]
-        yield Step(cut, record.loss, record.step, record.steps)
+    yield from cut(records, height, width, margin)
 
 
 def compose(

@@ -22,11 +22,10 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from lib.images import check_image
 from lib.model import Model
 from lib.multipliers import envelope, multipliers
 from lib.samplers.match import canvas, colouring, gaussian_of
-from lib.samplers.step import APART, Step, checked_count, checked_size, last, white_noise
+from lib.samplers.step import APART, Step, checked_common, checked_count, cut, last, white_noise
 from lib.statistics.gaussian import GaussianTexture
 from lib.statistics.local import local
 from lib.statistics.quadratic import periodic_component
@@ -200,14 +199,12 @@ def diffuse_steps(
     feedback: float = FEEDBACK,
 ) -> Iterator[Step]:
     """`diffuse`, one record a noise level; arguments as there. `feedback` 0 takes lambda_phi at its word."""
-    x0 = check_image(x0, "x0")
-    steps = STEPS if steps is None else steps
-    checked_count("n", n), checked_count("seed", seed, 0), checked_count("steps", steps, 2)
-    height, width = checked_size(size, x0)
-    h, w = canvas(height, width, tileable)
+    x0, shape = checked_common(x0, n, size, seed)
+    steps = checked_count("steps", STEPS if steps is None else steps, 2)
+    h, w = canvas(*shape, tileable)
     known = schedule(model, x0, steps, feedback)
-    for record in diffuse_multipliers(model, known, gaussian_of(x0), lambda k: white_noise(n, h, w, seed, k), steps):
-        yield Step(record.image[..., :height, :width], record.loss, record.step, record.steps)
+    records = diffuse_multipliers(model, known, gaussian_of(x0), lambda k: white_noise(n, h, w, seed, k), steps)
+    yield from cut(records, *shape)
 
 
 def tiled(x0: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ texture too little contrast. So it is not the way that is taken unless asked for
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -32,7 +33,7 @@ from lib.samplers.diffuse import STEPS as LEVELS
 from lib.samplers.krige import corrected, krige, posterior
 from lib.samplers.match import POWER, Targets, gaussian_of, spectral
 from lib.samplers.match import STEPS as ITERATIONS
-from lib.samplers.step import Step, checked_count, last, white_noise
+from lib.samplers.step import Step, checked_count, checked_way, cut, last, white_noise
 from lib.statistics.local import area, local
 
 WAYS = {"diffuse": (LEVELS, 2), "match": (ITERATIONS, 1)}  # the usual number of steps, the least
@@ -55,11 +56,8 @@ def inpaint_steps(
 ) -> Iterator[Step]:
     """`inpaint`, one record a step; arguments as there."""
     x, hole = check_image(x, "x"), checked_hole(hole, x)
-    if by not in WAYS:
-        raise TextureError(f"no way {by!r} to draw; known are {', '.join(WAYS)}")
-    default, least = WAYS[by]
-    steps = default if steps is None else steps
-    checked_count("n", n), checked_count("seed", seed, 0), checked_count("steps", steps, least)
+    steps = checked_way(by, steps, WAYS)
+    checked_count("n", n), checked_count("seed", seed, 0)
     x0 = surroundings(x, hole) if x0 is None else check_image(x0, "x0")
 
     (top, bottom), (left, right) = (reach(hole.any(axis)) for axis in (1, 0))
@@ -78,10 +76,10 @@ def inpaint_steps(
         records = match(model, x0, known, free, windows, noise(0), steps)
     else:
         records = diffuse(model, x0, known, free, windows[0], noise, steps)
-    for record in records:
+    for record in cut(records, height, width, MARGIN):
         image = x.expand(n, -1, -1, -1).clone()
-        image[..., top:bottom, left:right] = record.image[..., MARGIN : MARGIN + height, MARGIN : MARGIN + width]
-        yield Step(torch.where(hole, image, x), record.loss, record.step, record.steps)
+        image[..., top:bottom, left:right] = record.image
+        yield replace(record, image=torch.where(hole, image, x))
 
 
 def diffuse(

@@ -19,9 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lib.energy import Statistics
-from lib.images import check_image
 from lib.samplers.descend import descend
-from lib.samplers.step import APART, Step, checked_count, checked_size, last, white_noise
+from lib.samplers.step import APART, Step, checked_common, checked_count, cut, last, white_noise
 from lib.statistics.gaussian import GaussianTexture, smooth_autocovariance
 from lib.statistics.quadratic import opponent, periodic_component
 
@@ -133,12 +132,10 @@ def match_steps(
     steps: int = STEPS,
 ) -> Iterator[Step]:
     """`match`, one record an iteration; arguments as there, and the number of iterations."""
-    x0 = check_image(x0, "x0")
-    checked_count("n", n), checked_count("seed", seed, 0), checked_count("steps", steps)
-    height, width = checked_size(size, x0)
-    noise = white_noise(n, *canvas(height, width, tileable), seed)
-    for record in match_targets(model, Targets.of(model, x0), noise, steps):
-        yield Step(record.image[..., :height, :width], record.loss, record.step, record.steps)
+    x0, shape = checked_common(x0, n, size, seed)
+    checked_count("steps", steps)
+    noise = white_noise(n, *canvas(*shape, tileable), seed)
+    yield from cut(match_targets(model, Targets.of(model, x0), noise, steps), *shape)
 
 
 def match(
