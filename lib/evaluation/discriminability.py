@@ -41,6 +41,7 @@ from lib.energy import Statistics
 from lib.errors import TextureError
 from lib.evaluation import rows as rows_of
 from lib.samplers.step import checked_count
+from lib.statistics import principal
 from lib.statistics.backbone import load_backbone
 from lib.statistics.channels import ChannelMeans, chosen, smooth
 from lib.statistics.filters import FilterMarginals
@@ -212,7 +213,7 @@ def band_quantiles(x: Tensor) -> Tensor:
 def statistics(example: Tensor, backbone: str = "untrained") -> dict[str, Statistics]:
     """Those of each model, by its name; `example` [3,H,W] is what FRAME's bins are made for.
 
-    `diffusion` and `soul-learned` have those of `matching`, `random-phase` those of `gaussian`.
+    `diffusion` and `soul-learned` have those of `matching`, `random-phase` those of `gaussian`; `gan` has none.
     """
     network, marginals = load_backbone(backbone), FilterMarginals(example)
     architecture = network.architecture
@@ -227,6 +228,7 @@ def statistics(example: Tensor, backbone: str = "untrained") -> dict[str, Statis
         "soul": ChannelMeans(smooth(network), chosen(network, "full")),
         "gatys": Gram(network),
         "sliced-wasserstein": SlicedWasserstein(network),
+        "principal": principal.load(),
         "matching": lib.load().statistics,
     }
 
