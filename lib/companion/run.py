@@ -20,7 +20,7 @@ from lib.companion.progress import Progress
 from lib.companion.series import Notebook, source_sha256
 from lib.errors import TextureError
 
-HEAVY, QUALITY = 60_000, 80  # characters of an encoded picture; of the JPEGs that take the place of larger ones
+HEAVY, QUALITY = 60_000, 75  # characters of an encoded picture; of the JPEGs that take the place of larger ones
 
 
 @dataclass(frozen=True)
