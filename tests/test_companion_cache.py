@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lib.companion import cache
+from lib.companion import cache, series
 
 
 @pytest.fixture
@@ -77,3 +77,14 @@ def test_data_count_by_what_is_there(tmp_path: Path) -> None:
     assert cache.listing(tmp_path) == before
     (tmp_path / "b.jpg").write_bytes(b"")
     assert cache.listing(tmp_path) != before
+
+
+def test_what_a_compiler_leaves_beside_the_code_is_no_input(toy: Path) -> None:
+    notebook = series.read(toy / "notebooks" / "00_near.ipynb")
+    before = cache.inputs(notebook, toy, {})
+    kept = toy / "lib" / "__pycache__" / "near.loop-1.py311.nbi"
+    kept.parent.mkdir(exist_ok=True)
+    kept.write_bytes(b"machine code")
+    assert cache.inputs(notebook, toy, {}) == before
+    (toy / "lib" / "weights.safetensors").write_bytes(b"1")
+    assert cache.inputs(notebook, toy, {}) != before

@@ -35,7 +35,8 @@ def inputs(notebook: Notebook, root: Path, parameters: dict[str, Any]) -> dict[s
     for value in parameters.values():
         if isinstance(value, str) and value and (root / value).exists():
             found[f"content of {value}"] = listing(root / value)
-    shipped = (p for p in (root / "lib").rglob("*") if p.is_file() and p.suffix not in (".py", ".pyc", ".part"))
+    files = (p for p in (root / "lib").rglob("*") if p.is_file() and p.suffix not in (".py", ".part"))
+    shipped = (p for p in files if "__pycache__" not in p.parts)  # compilers' own
     beside = (p for p in notebook.path.parent.iterdir() if p.is_file() and p.suffix != ".ipynb")
     for path in {root / "environment.yml", *modules(notebook.code, root), *shipped, *beside}:
         found[path.relative_to(root).as_posix()] = sha256(path) if path.exists() else "absent"
