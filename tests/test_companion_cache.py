@@ -80,7 +80,7 @@ def test_data_count_by_what_is_there(tmp_path: Path) -> None:
 
 
 def test_what_a_compiler_leaves_beside_the_code_is_no_input(toy: Path) -> None:
-    notebook = series.read(toy / "notebooks" / "00_near.ipynb")
+    notebook = series.find(toy / "notebooks")[0]
     before = cache.inputs(notebook, toy, {})
     kept = toy / "lib" / "__pycache__" / "near.loop-1.py311.nbi"
     kept.parent.mkdir(exist_ok=True)
