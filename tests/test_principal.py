@@ -116,6 +116,7 @@ def test_learning_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.Monke
     assert CliRunner().invoke(app, [str(files[1]), *given]).exit_code != 0
     assert CliRunner().invoke(app, [str(files[1]), *given]).exit_code == 0
     assert len(calls) == 3
-    assert files[0].read_bytes() == files[1].read_bytes()
+    whole, parts = (principal.load(file).directions for file in files)  # bytes: headers know no order
+    assert torch.equal(whole, parts)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["parts.safetensors", "photographs", "whole.safetensors"]
     assert CliRunner().invoke(app, [str(files[1]), *given, "--dim", "16"]).exit_code == 1
