@@ -18,4 +18,4 @@ def run(command: Callable[..., Any]) -> None:
     except OSError as error:  # no space left, a folder that may not be written, a disk that fails
         sys.exit(f"error: {error.filename or 'a file'}: {error.strerror or error}; mend that, and call it again")
     except KeyboardInterrupt:
-        sys.exit("interrupted; the same command goes on where it was")
+        sys.exit("interrupted; the same command finishes it")

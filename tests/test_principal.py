@@ -16,7 +16,8 @@ from lib.samplers.match import Measure, match_steps
 from lib.statistics import principal
 from lib.statistics.gram import Gram
 from lib.statistics.principal import Principal
-from lib.training.principal import learn
+from lib.training.batches import Crops
+from lib.training.principal import begun, learn
 
 
 def rows(n: int, sizes: list[int]) -> torch.Tensor:
@@ -120,3 +121,12 @@ def test_learning_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.Monke
     assert torch.equal(whole, parts)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["parts.safetensors", "photographs", "whole.safetensors"]
     assert CliRunner().invoke(app, [str(files[1]), *given, "--dim", "16"]).exit_code == 1
+
+
+def test_what_was_begun_otherwise_is_not_taken_up(tmp_path: Path) -> None:
+    source, out = Crops({"a": [np.zeros((64, 64, 3), np.uint8)]}), tmp_path / "p.safetensors"
+    folders = [begun(out, [tmp_path / data], source, side) for data, side in (("x", 32), ("y", 32), ("x", 48))]
+    assert len(set(folders)) == 3
+    more = Crops({"a": [np.zeros((64, 64, 3), np.uint8)] * 2})
+    assert begun(out, [tmp_path / "x"], more, 32) not in folders
+    assert begun(out, [tmp_path / "x"], source, 32) == folders[0]

@@ -19,15 +19,19 @@ from lib.statistics.backbone import Backbone, load_backbone
 
 
 class Gram:
-    """f: the entries on and above the diagonals, layer after layer; `dim` of them, 176,640 for VGG-19."""
+    """f: the entries on and above the diagonals, layer after layer; `dim` of them, 176,640 for VGG-19.
+
+    `channels` has the number of maps of each layer, `sizes` that of its entries.
+    """
 
     def __init__(self, backbone: str | Path | Backbone | None = None, layers: Sequence[str] | None = None) -> None:
         """`backbone` as in `load_backbone`; `layers` by name, None for those of the texture model."""
         self.backbone = load_backbone(backbone)
         self.layers = tuple(layers or self.backbone.architecture.gram)
-        channels = [self.backbone.architecture.channels(name) for name in self.layers]
+        self.channels = [self.backbone.architecture.channels(name) for name in self.layers]
+        self.sizes = [c * (c + 1) // 2 for c in self.channels]
         self.name = f"Gram matrices of {self.backbone.name}"
-        self.dim = sum(c * (c + 1) // 2 for c in channels)
+        self.dim = sum(self.sizes)
 
     def matrices(self, x: Tensor) -> list[Tensor]:
         """[B,C,C] for each layer: x [B,3,H,W] in [0,1]."""

@@ -48,15 +48,13 @@ class Principal:
         return self.gram(x) @ self.directions
 
 
-def layers(gram: Gram) -> list[int]:
-    """How many entries each layer has."""
-    channels = [gram.backbone.architecture.channels(name) for name in gram.layers]
-    return [c * (c + 1) // 2 for c in channels]
-
-
 def weights(gram: Gram) -> Tensor:
-    """What an entry counts, the root of: [D]. Off the diagonal it stands for two."""
-    return torch.cat([_twice(gram.backbone.architecture.channels(name)) for name in gram.layers])
+    """The root of what an entry counts in the distance of matrices, where those off the diagonal stand for two: [D]."""
+    twice = []
+    for c in gram.channels:
+        rows, columns = torch.triu_indices(c, c)
+        twice.append(torch.where(rows == columns, 1.0, 2**0.5))
+    return torch.cat(twice)
 
 
 def directions(rows: Tensor, sizes: list[int], weight: Tensor, dim: int = DIM) -> tuple[Tensor, Tensor]:
@@ -102,8 +100,3 @@ def load(path: str | Path = SHIPPED) -> Principal:
             f"{path} is of {len(found.directions)} entries, the network has {found.gram.dim}; learn them"
         )
     return found
-
-
-def _twice(channels: int) -> Tensor:
-    rows, columns = torch.triu_indices(channels, channels)
-    return torch.where(rows == columns, 1.0, 2**0.5)

@@ -6,6 +6,8 @@ Pictures are the crops that training sees (lib/training/batches.py): random plac
 label is used, not even which crops are of one photograph.
 """
 
+import hashlib
+import shutil
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +18,7 @@ import typer
 from lib.command import run
 from lib.errors import TextureError
 from lib.statistics.gram import Gram
-from lib.statistics.principal import DIM, directions, layers, save, weights
+from lib.statistics.principal import DIM, directions, save, weights
 from lib.statistics.quadratic import periodic_component
 from lib.training.batches import Crops, load
 from lib.whole import write_whole
@@ -24,7 +26,7 @@ from lib.whole import write_whole
 CROPS = 6144
 SIDE = 128  # pixels
 BATCH = 8
-EVERY = 32  # batches from one file of what is done to the next
+EVERY = 32  # batches in a file of what is done
 
 
 def learn(
@@ -38,26 +40,40 @@ def learn(
     if crops <= dim:
         raise TextureError(f"{crops} crops have fewer than {dim} principal directions; give more crops")
     gram, source = Gram("untrained"), Crops(load(data, side)[0])
-    rows = measured(gram, source, crops, side, out.with_suffix(".part"))
+    kept = begun(out, data, source, side)
+    rows = measured(gram, source, crops, side, kept)
     print(f"{dim} directions of {len(rows)} pictures", flush=True)
-    found, shares = directions(rows, layers(gram), weights(gram), dim)
+    found, shares = directions(rows, gram.sizes, weights(gram), dim)
     share = shares.sum().item()
     recipe = {"crops": crops, "side": side, "data": [folder.name for folder in data], "share": round(share, 4)}
     print(f"{save(found, out, recipe)}: {100 * share:.1f} % of the variance")
-    out.with_suffix(".part").unlink(missing_ok=True)
+    shutil.rmtree(kept)
+
+
+def begun(out: Path, data: list[Path], source: Crops, side: int) -> Path:
+    """The folder beside `out` of what is done, of these photographs at this size and no others."""
+    asked = [[folder.resolve().as_posix() for folder in data], source.counts, side]
+    return out.with_suffix(f".{hashlib.sha256(repr(asked).encode()).hexdigest()[:8]}.part")
 
 
 @torch.no_grad()
-def measured(gram: Gram, source: Crops, crops: int, side: int, part: Path) -> torch.Tensor:
-    """g of `crops` pictures, [crops,D]; what is done is kept in `part`."""
-    done: list[torch.Tensor] = torch.load(part, weights_only=True) if part.exists() else []
-    for batch in range(len(done), -(-crops // BATCH)):
-        x = source.batch(batch, BATCH, side)
-        done.append(gram(torch.cat([periodic_component(picture[None]) for picture in x])).half())
-        if (batch + 1) % EVERY == 0:
-            write_whole(part, partial(torch.save, done))
-            print(f"{BATCH * (batch + 1):6} of {crops} pictures", flush=True)
-    return torch.cat(done)[:crops].float()
+def measured(gram: Gram, source: Crops, crops: int, side: int, kept: Path) -> torch.Tensor:
+    """g of `crops` pictures, [crops,D]; of each EVERY batches a file is kept, and read where there is one."""
+    rows, batches = [], -(-crops // BATCH)
+    for first in range(0, batches, EVERY):
+        after = min(first + EVERY, batches)
+        path = kept / f"{first}-{after}.pt"
+        if not path.exists():
+            done = [_entries(gram, source.batch(batch, BATCH, side)) for batch in range(first, after)]
+            write_whole(path, partial(torch.save, torch.cat(done)))
+            print(f"{BATCH * after:6} of {BATCH * batches} pictures", flush=True)
+        rows.append(torch.load(path, weights_only=True))
+    return torch.cat(rows)[:crops].float()
+
+
+def _entries(gram: Gram, x: torch.Tensor) -> torch.Tensor:
+    """g of pictures [B,3,H,W], as of tori: float16 [B,D]."""
+    return gram(torch.cat([periodic_component(picture[None]) for picture in x])).half()
 
 
 if __name__ == "__main__":
