@@ -78,6 +78,30 @@ def test_it_says_what_it_is(packed: Path) -> None:
     assert len(csv.splitlines()) == 1 + 2 * 3
 
 
+def test_a_row_joins_those_that_are_packed(packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rows that were there keep their samples, their features and their order."""
+    cells, out = tmp_path / "cells", tmp_path / "out"
+    out.mkdir()
+    for path in packed.iterdir():
+        (out / path.name).write_bytes(path.read_bytes())
+    monkeypatch.setattr(tables, "load_features", lambda source: SIMPLE)
+    monkeypatch.setattr(shipped, "ROWS", ("noise", "heeger-bergen", "gaussian"))
+    monkeypatch.setattr(shipped, "load_features", lambda source: SIMPLE)
+    tables.table(cells, 16, ["heeger-bergen"], ["cloth", "rubber"], side=32, settings=["iterations=1"])
+    shipped.pack(cells, out)
+    before, after = shipped.index(packed), shipped.index(out)
+    assert after["rows"] == ["noise", "heeger-bergen", "gaussian", "floor", "reference"]
+    assert before["cells"].items() <= after["cells"].items()
+    for exemplar in ("cloth", "rubber"):
+        new, old = (shipped.values_of("noise", exemplar, folder=folder) for folder in (out, packed))
+        assert torch.equal(new, old)
+        assert shipped.images("heeger-bergen", exemplar, out).images.shape == (16, 3, 32, 32)
+    tables.table(tmp_path / "more", 24, ["heeger-bergen"], ["cloth"], side=32, settings=["iterations=1"])
+    with pytest.raises(TextureError, match="several kinds"):
+        shipped.pack(tmp_path / "more", out)
+    assert shipped.index(out) == after
+
+
 def test_what_was_altered_or_is_not_there_is_refused(packed: Path, tmp_path: Path) -> None:
     with pytest.raises(TextureError, match=r"holds no samples\.json"):
         shipped.index(tmp_path)

@@ -14,6 +14,7 @@ import json
 import sys
 from collections.abc import Mapping
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
 from zipfile import BadZipFile
@@ -126,41 +127,57 @@ def pack(
     out: Annotated[Path, typer.Argument(help="Where to write; default: into the library.")] = SHIPPED,
     features: Annotated[str, typer.Option(help="fid, or a path of weights; default as in the table.")] = "",
 ) -> None:
-    """Pack the columns that have every row."""
+    """Pack the columns that have every row; rows that are packed already and have no cells stay as they are."""
     found: dict[str, list[str]] = {}
     for path in cells.glob("*/*.json"):
         if path.with_suffix(".npy").exists():
             found.setdefault(path.parent.name, []).append(path.stem)
-    rows = [row for row in (*ROWS, FLOOR, REFERENCE) if row in found]
-    columns = [e for e in EXEMPLARS if all(e in found[row] for row in rows)]
-    if FLOOR not in rows or REFERENCE not in rows or not columns:
+    held = index(out) if (out / INDEX).exists() else {"rows": [], "exemplars": [], "features": {}, "cells": {}}
+    kept = [row for row in held["rows"] if row not in found]
+    rows = [row for row in (*ROWS, FLOOR, REFERENCE) if row in found or row in kept]
+    having = {row: held["exemplars"] if row in kept else found[row] for row in rows}
+    columns = [e for e in EXEMPLARS if all(e in having[row] for row in rows)]
+    if not found or FLOOR not in rows or REFERENCE not in rows or not columns:
         raise TextureError(
             f"{cells} holds no whole column of a table; python -m lib.evaluation.table {cells} makes them"
         )
-    measure = load_features(features or None)
     records: dict[str, Any] = {}
+    for row, exemplar in product(rows, columns):
+        name, made = f"{row}-{exemplar}", cells / row / f"{exemplar}.json"
+        records[name] = held["cells"][name] if row in kept else json.loads(made.read_text(encoding="utf-8"))
+    sizes = {(record["n"], record["side"]) for record in records.values()}
+    if len(sizes) > 1:
+        raise TextureError(
+            f"{cells} and {out} hold samples of several kinds, (n, side) {sorted(sizes)}; make them alike"
+        )
+    protocol, measure = Protocol(*sizes.pop()), load_features(features or None)
+    same = held["features"].get("sha256") == measure.sha256
     values: dict[str, Any] = {}
-    for row in rows:
-        for exemplar in columns:
-            name, source = f"{row}-{exemplar}", cells / row / f"{exemplar}.npy"
-            samples = torch.from_numpy(np.load(source))
-            buffer = io.BytesIO()
-            sheet(samples).save(buffer, "JPEG", quality=QUALITY, subsampling=0)
-            write_whole(out / f"{name}.jpg", partial(_put, content=buffer.getvalue()))
-            made = json.loads(source.with_suffix(".json").read_text(encoding="utf-8")) | {
-                "sha256": hashlib.sha256(buffer.getvalue()).hexdigest()
-            }
-            records[name] = made
-            with Image.open(buffer) as picture:
-                values[name] = measure(apart(picture, made["side"])[: made["n"]]).half().numpy()
-            print(name, file=sys.stderr, flush=True)
+    for row, exemplar in product(rows, columns):
+        name = f"{row}-{exemplar}"
+        if row in kept:
+            values[name] = values_of(row, exemplar, None if same else measure, out).half().numpy()
+        else:
+            samples = torch.from_numpy(np.load(cells / row / f"{exemplar}.npy"))
+            sha256, packed = _packed(samples, out / f"{name}.jpg")
+            records[name]["sha256"] = sha256
+            values[name] = measure(packed).half().numpy()
+        print(name, file=sys.stderr, flush=True)
     network = {"name": measure.name, "dim": measure.dim, "sha256": measure.sha256, "fid": measure.fid}
-    protocol = Protocol(made["n"], made["side"])
     floor = {e: curve(cells, protocol, e, measure) for e in columns}
     written = {"rows": rows, "exemplars": columns, "features": network, "floor": floor, "cells": records}
     write_whole(out / FEATURES, lambda path: _npz(path, values))
     write_whole(out / INDEX, lambda path: path.write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8"))
     print(out / INDEX)
+
+
+def _packed(samples: Tensor, path: Path) -> tuple[str, Tensor]:
+    """Samples written as a JPEG: its sha256, and the samples as they come out of it."""
+    buffer = io.BytesIO()
+    sheet(samples).save(buffer, "JPEG", quality=QUALITY, subsampling=0)
+    write_whole(path, partial(_put, content=buffer.getvalue()))
+    with Image.open(buffer) as picture:
+        return hashlib.sha256(buffer.getvalue()).hexdigest(), apart(picture, samples.shape[-1])[: len(samples)]
 
 
 def _put(path: Path, content: bytes) -> None:

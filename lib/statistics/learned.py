@@ -39,11 +39,17 @@ class Architecture:
     blocks: tuple[int, ...] = (1, 1, 1, 1, 2)
     waves: bool = True  # potentials of waves and the built-in autocovariances; False: `linear` read-outs alone
     linear: int = 512
+    everywhere: bool = False  # linear read-outs at every scale of the decoder, in equal parts; False: at the finest
 
     @property
     def readouts(self) -> tuple[int, ...]:
         """How many of the network's statistics are read at each scale."""
-        return Waves.readouts(len(self.channels)) if self.waves else (self.linear,) + (0,) * (len(self.channels) - 1)
+        scales = len(self.channels)
+        if self.waves:
+            return Waves.readouts(scales)
+        if self.everywhere:
+            return tuple((self.linear + s) // scales for s in range(scales))
+        return (self.linear,) + (0,) * (scales - 1)
 
     @property
     def dim(self) -> int:
@@ -138,7 +144,7 @@ class LearnedStatistics(nn.Module):
         self.quadratic = Quadratic() if a.waves else None
         self.waves = Waves(octaves) if a.waves else None
         if self.waves is None:
-            self.read = nn.ModuleList([nn.Conv2d(a.channels[0], a.linear, 1)])
+            self.read = nn.ModuleList(nn.Conv2d(c, n, 1) for c, n in zip(a.channels, a.readouts, strict=True) if n)
             return
         self.read = nn.ModuleList(nn.Conv2d(c, self.waves.responses(s), 1) for s, c in enumerate(a.channels))
         self.log_c = nn.ParameterList(Waves.log_c(s) for s in range(octaves))
@@ -160,7 +166,7 @@ class LearnedStatistics(nn.Module):
     def densities(self, y: Tensor) -> list[Tensor]:
         """phi_k, the maps whose spatial averages are the network's statistics, finest scale first."""
         if self.waves is None:
-            return [self.read[0](normalise(self.unet(y, [])[0]))]
+            return [read(normalise(h)) for read, h in zip(self.read, self.unet(y, []), strict=False)]
         responses, contrasts = self.waves(y)
         features = [None] * len(responses) if self.silent else self.unet(y, contrasts)
         densities = []
@@ -177,7 +183,7 @@ class LearnedStatistics(nn.Module):
         For Gaussian v the slope 2v / (v^2 + c^2) has a root mean square of about (c sd)^(-1/2).
         """
         if self.waves is None:
-            return LINEAR_GRADIENT_INVERSE * torch.ones_like(variance)
+            return LINEAR_GRADIENT_INVERSE * torch.ones_like(variance).expand(-1, self.architecture.readouts[scale])
         c = torch.exp(self.log_c[scale].detach())
         return (c * (variance + c**2).sqrt()).sqrt()
 

@@ -42,6 +42,7 @@ CONFIGURATIONS = {"default": DEFAULT, "paper": PAPER}
 ARCHITECTURES = {**CONFIGURATIONS, "large": LARGE, "large-paper": LARGE_PAPER}  # the last two for a GPU
 READ_EVERY = 20  # steps
 PRECONDITION_BATCH = 64  # crops at most: one gradient a statistic
+MEMORY = 0.998  # of the moving average, at most
 CHECK_CHUNK = 16  # crops at a time of the eager gradient that others are compared with
 
 
@@ -220,7 +221,7 @@ class Trainer:
 
     def _average(self) -> None:
         """Exponential moving average, its memory growing to a few hundred steps."""
-        keep = min(0.998, (1 + self.step) / (10 + self.step))
+        keep = min(MEMORY, (1 + self.step) / (10 + self.step))
         for key, value in self.model.state_dict().items():
             if value.is_floating_point():
                 self.average[key].lerp_(value.detach(), 1 - keep)
