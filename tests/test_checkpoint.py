@@ -39,11 +39,24 @@ def test_what_is_loaded_is_what_was_saved(saved: tuple[Path, Model]) -> None:
     assert not any(p.requires_grad for p in loaded.parameters())
 
 
-@pytest.mark.parametrize("shipped", [False, True])
-def test_the_card_names_the_file_it_belongs_to(saved: tuple[Path, Model], shipped: bool) -> None:
-    path = CHECKPOINTS / "default.safetensors" if shipped else saved[0]
+@pytest.mark.parametrize("shipped", ["", "small", "default"])
+def test_the_card_names_the_file_it_belongs_to(saved: tuple[Path, Model], shipped: str) -> None:
+    path = CHECKPOINTS / f"{shipped}.safetensors" if shipped else saved[0]
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     assert f"sha256 of `{path.name}`: `{digest}`\n" in path.with_suffix(".md").read_text()
+
+
+@pytest.mark.parametrize("name", ["small", "default"])
+def test_readme_and_card_tell_what_the_file_says(name: str) -> None:
+    told = checkpoint.recipe(name)
+    losses = [f"{loss:.4f}" for loss in told["losses"]["model"]]
+    card = (CHECKPOINTS / f"{name}.md").read_text()
+    assert f"| model | {' | '.join(losses)} |" in card
+    line = next(line for line in Path("README.md").read_text().splitlines() if line.startswith(f'| `"{name}"` '))
+    cells = [cell.strip() for cell in line.split("|")]
+    assert cells[4:10] == [loss.lstrip("0") for loss in losses[:6]]
+    assert cells[2] == f"{told['seconds'] / 60:.0f} min"
+    assert f"{told['trained_steps']:,} steps" in card
 
 
 def test_loading_leaves_the_random_generator_alone(saved: tuple[Path, Model]) -> None:
