@@ -14,15 +14,20 @@ CHECKPOINTS = Path(__file__).parent / "checkpoints"
 class Model(nn.Module):
     """f and lambda: p(x) = exp[-N lam.f(x)] / Z (Eq. 2) with lam = lambda_phi(x0, sigma) for the texture of x0.
 
-    `statistics` maps [B,3,H,W] to [B,512]; `multipliers(x, sigma)` gives lam [B,512]; `card` tells, in Markdown,
-    how the weights were trained, how well, on what, and what they fail on.
+    `statistics` maps [B,3,H,W] to [B,512]; `multipliers(x, sigma)` gives lam [B,512]; `whitening` [512,512] is the
+    basis in which matching measures f (lib/samplers/match.py); `card` tells, in Markdown, how the weights were trained,
+    how well, on what, and what they fail on.
     """
+
+    whitening: Tensor
 
     def __init__(self, architecture: Architecture = DEFAULT, name: str = "untrained", card: str = "") -> None:
         super().__init__()
         self.name, self.card, self.architecture = name, card, architecture
         self.statistics = LearnedStatistics(architecture)
         self.lambda_phi = lambda_phi.Multipliers(architecture.dim, architecture.known)
+        # learned after training, by lib/training/whitening.py, and no part of its state
+        self.register_buffer("whitening", torch.eye(architecture.dim), persistent=False)
 
     @property
     def dim(self) -> int:

@@ -6,6 +6,7 @@ stand as many statistics that were learned otherwise (lib/statistics/principal.p
 
 from collections.abc import Iterator
 
+import torch
 from torch import Tensor
 
 from lib.samplers.diffuse import diffuse_steps
@@ -39,7 +40,8 @@ def principal_steps(
 ) -> Iterator[Step]:
     """min |f(x) - f(x0)|^2 as above, f the 512 principal directions of Gram matrices."""
     checked_count("iterations", iterations)
-    yield from match_steps(Measure(principal.load()), x0, n, size, seed, tileable, iterations)
+    f = principal.load()
+    yield from match_steps(Measure(f, torch.eye(f.dim)), x0, n, size, seed, tileable, iterations)
 
 
 def diffusion_steps(

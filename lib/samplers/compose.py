@@ -43,7 +43,7 @@ from lib.model import Model
 from lib.samplers.descend import descend_from
 from lib.samplers.diffuse import FEEDBACK, SIGMA_MAX, Schedule, schedule, walk
 from lib.samplers.diffuse import STEPS as LEVELS
-from lib.samplers.match import POWER, Targets, gaussian_of, spectral
+from lib.samplers.match import POWER, Targets, gaussian_of, in_units, spectral
 from lib.samplers.match import STEPS as ITERATIONS
 from lib.samplers.step import Step, checked_count, checked_size, checked_way, cut, last, white_noise
 from lib.statistics.gaussian import GaussianTexture
@@ -153,7 +153,7 @@ class Composition:
         mu, spread = (torch.stack([getattr(t, name)[0] for t in targets]) for name in ("mu", "spread"))
         if self.masks is None:
             shares = torch.tensor(self.weights) / sum(self.weights)
-            return lambda x: (((self.readings(x) - mu) / spread).square().mean(2) * shares).sum(1)
+            return lambda x: (in_units(self.model, self.readings(x) - mu, spread) * shares).sum(1)
         windows, mixed = self.windows()
         room = torch.tensor([float(x0.shape[-2] * x0.shape[-1]) for x0 in self.textures])
         smaller = ((mixed @ room) / area(windows)).sqrt()[:, None]  # a smaller piece varies more
@@ -162,7 +162,7 @@ class Composition:
 
         def loss(x: Tensor) -> Tensor:
             f = local(self.model.statistics, x, windows)
-            return (((f - mu) / spread).square().mean(2) * shares).sum(1)
+            return (in_units(self.model, f - mu, spread) * shares).sum(1)
 
         return loss
 

@@ -31,7 +31,7 @@ from lib.samplers.descend import descend_from
 from lib.samplers.diffuse import SIGMA_MAX, estimated, schedule, walk
 from lib.samplers.diffuse import STEPS as LEVELS
 from lib.samplers.krige import corrected, krige, posterior
-from lib.samplers.match import POWER, Targets, gaussian_of, spectral
+from lib.samplers.match import POWER, Targets, gaussian_of, in_units, spectral
 from lib.samplers.match import STEPS as ITERATIONS
 from lib.samplers.step import Step, checked_count, checked_way, cut, last, white_noise
 from lib.statistics.local import area, local
@@ -119,8 +119,7 @@ def match(
     loose = looseness(free)
 
     def loss(x: Tensor) -> Tensor:
-        off = (local(model.statistics, x, windows) - targets.mu) / (targets.spread * smaller)
-        return off.square().mean((1, 2))
+        return in_units(model, local(model.statistics, x, windows) - targets.mu, targets.spread * smaller).mean(1)
 
     start = krige(targets.gaussian, known, free, z)
     return descend_from(loss, start, steps, lambda w: loose * size * filtered(w))

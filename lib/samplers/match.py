@@ -2,8 +2,9 @@
 
 Two choices give it units and a start, and change neither the model nor its minima of zero:
 
-- each statistic is measured in units of its spread over crops of the exemplar, so a mismatch of 1 is that
-  between two pieces of one texture;
+- each statistic is measured in units of its spread over crops of the exemplar, and combinations of statistics in units
+  of what they vary by between pieces of one photograph (`Model.whitening`: Mahalanobis's distance), so a mismatch of 1
+  is that between two pieces of one texture, in whatever direction;
 - the search starts from a Gaussian texture x = m + S^(1/2) z, with m and S the mean and smooth spectrum of the
   exemplar and z white noise, which is worth many iterations; every texture can start from the same z. It goes through
   w, where x = m + S^(1/4) w: half-way between pixels, in which a step is too small at low frequencies, where most of
@@ -36,12 +37,16 @@ class HasStatistics(Protocol):
     @property
     def statistics(self) -> Statistics: ...
 
+    @property
+    def whitening(self) -> Tensor: ...
+
 
 @dataclass(frozen=True)
 class Measure:
-    """f alone, where a model is asked for."""
+    """f and its `whitening` [d,d], where a model is asked for."""
 
     statistics: Statistics
+    whitening: Tensor
 
 
 @dataclass(frozen=True)
@@ -118,8 +123,13 @@ def match_targets(
 
 
 def mismatch(model: HasStatistics, targets: Targets, x: Tensor) -> Tensor:
-    """Mean over statistics of ((f(x) - mu) / spread)^2: [n,3,H,W] -> [n]."""
-    return ((model.statistics(x) - targets.mu) / targets.spread).square().mean(1)
+    """Mean over d directions of (whitening (f(x) - mu) / spread)^2: [n,3,H,W] -> [n]."""
+    return in_units(model, model.statistics(x) - targets.mu, targets.spread)
+
+
+def in_units(model: HasStatistics, off: Tensor, spread: Tensor) -> Tensor:
+    """The mean square of what statistics are off by, [...,d] -> [...], in spreads and decorrelated."""
+    return (off / spread @ model.whitening).square().mean(-1)
 
 
 def match_steps(

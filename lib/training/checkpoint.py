@@ -22,6 +22,7 @@ from lib.statistics.learned import Architecture
 from lib.whole import write_whole
 
 FORMAT = "textures-1"
+WHITENING = "whitening"  # absent from files older than it: the identity
 
 
 def save(model: Model, path: Path, card: str, recipe: dict[str, Any]) -> Path:
@@ -29,7 +30,8 @@ def save(model: Model, path: Path, card: str, recipe: dict[str, Any]) -> Path:
 
     The card's last line is the file's sha256, to be compared with what `sha256sum` says.
     """
-    weights = {k: v.detach().cpu().to(torch.float16).contiguous() for k, v in model.state_dict().items()}
+    kept = {**model.state_dict(), WHITENING: model.whitening}
+    weights = {k: v.detach().cpu().to(torch.float16).contiguous() for k, v in kept.items()}
     header = {
         "format": FORMAT,
         "architecture": json.dumps(asdict(model.architecture)),
@@ -65,6 +67,8 @@ def load(name_or_path: str | Path = "default") -> Model:
     try:
         with torch.random.fork_rng(devices=[]):  # making a model draws numbers; loading one must not be felt
             model = Model(Architecture(**shape), path.stem, card)
+        if WHITENING in weights:
+            model.whitening.copy_(weights.pop(WHITENING))
         model.load_state_dict({key: value.float() for key, value in weights.items()})
     except (TypeError, RuntimeError):
         raise TextureError(f"{path} was written by another version of this project; train it again") from None
