@@ -84,7 +84,8 @@ def test_what_is_not_such_a_file_is_refused(tmp_path: Path) -> None:
 def test_what_is_shipped_is_matched_and_tells_textures_apart() -> None:
     f = principal.load()
     assert f.dim == lib.load().dim == principal.DIM
-    steps = match_steps(Measure(f, torch.eye(f.dim)), lib.exemplar("pebble")[:, :64, :64], size=64, tileable=True, steps=12)
+    pebble = lib.exemplar("pebble")[:, :64, :64]
+    steps = match_steps(Measure(f, torch.eye(f.dim)), pebble, size=64, tileable=True, steps=12)
     losses = [record.loss for record in steps]
     assert losses[-1] < 0.2 * losses[0]
     a, b, other = (f(x[None])[0] for x in (
