@@ -110,7 +110,7 @@ def blend_gaussians(a: GaussianTexture, b: GaussianTexture, t: float) -> Gaussia
 def match_targets(
     model: HasStatistics, targets: Targets, noise: Tensor, steps: int = STEPS, power: float = POWER
 ) -> Iterator[Step]:
-    """Match targets from white noise [n,3,H,W]; `loss` is the mean squared mismatch in spreads, per statistic.
+    """Match targets from white noise [n,3,H,W]; `loss` is the `mismatch`, per direction.
 
     It is the mismatch of the image that is shown, pixels in [0,1], and some more for pixels that would lie outside.
     The search goes through w in x = m + S^power w: pixels for 0, z for 1/2.
