@@ -83,11 +83,18 @@ def _steps(
     x0, (height, width) = checked_common(x0, n, size, seed)
     shape = torus(height, width, x0, tileable)
     pieces = spots(x0, *shape, periodic)
-    X = torch.zeros((), dtype=torch.complex64)
-    for j, S in enumerate(torch.fft.rfft2(pieces)):
-        W = torch.fft.rfft2(white_noise(n, *shape, seed, stream=j)[:, :1])  # one noise for the three channels
-        X = X + S * (math.sqrt(shape[0] * shape[1]) * torch.sgn(W) if random_phase else W)
-    x = x0.mean((2, 3))[..., None, None] + torch.fft.irfft2(X, s=shape) / math.sqrt(len(pieces))
+    spectra = torch.fft.rfft2(pieces)
+    noise = [white_noise(n, *shape, seed, stream=j)[:, :1] for j in range(len(pieces))]  # one for the three channels
+
+    def one(i: int) -> Tensor:
+        X = torch.zeros((), dtype=torch.complex64)
+        for S, z in zip(spectra, noise, strict=True):
+            W = torch.fft.rfft2(z[i : i + 1])
+            X = X + S * (math.sqrt(shape[0] * shape[1]) * torch.sgn(W) if random_phase else W)
+        return torch.fft.irfft2(X, s=shape) / math.sqrt(len(pieces))
+
+    # one by one: in a batch, rounding would depend on how many there are
+    x = x0.mean((2, 3))[..., None, None] + torch.cat([one(i) for i in range(n)])
     yield Step(x[..., :height, :width].clamp(0, 1), 0.0, 1, 1)
 
 
