@@ -74,7 +74,7 @@ class Anagrams(Drawing):
         return same_colours([exemplar(name)[:, : self.size, : self.size] for name in (asked.a, asked.b)])
 
     def remaining(self, asked: Asked) -> list[float]:
-        """The mismatch of a known picture with each texture in its own view, in spreads squared."""
+        """The mismatch of a known picture with each texture in its own view."""
         picture = self.pictures[asked]
         pairs = zip(self.textures(asked), (picture, VIEWS[asked.view](picture)), strict=True)
         with torch.no_grad():

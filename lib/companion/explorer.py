@@ -95,7 +95,7 @@ class Explorer(Drawing):
         return known[min(known, key=lambda other: abs(other - t))]
 
     def remaining(self, strip: Strip, frame: Frame) -> float:
-        """Mean squared mismatch between a picture's statistics and mu at its t (Eq. 5), in the exemplars' spreads."""
+        """Mismatch between a picture's statistics and mu at its t (Eq. 5), in the exemplars' units."""
         if (strip, frame) not in self.mismatches:
             for name in (strip.a, strip.b):
                 if name not in self.targets:

@@ -25,8 +25,8 @@ class State:
     """Both processes at one noise level.
 
     `forward`, `backward` [1,3,H,W] have noise sigma and are not clipped, `estimate` [1,3,H,W] is, to [0,1]; `f_forward`
-    and `f_backward` [n] are the network's statistics of the first two; `left` is the mean squared mismatch of the
-    estimate's statistics with the exemplar's, in spreads (`lib.samplers.match`).
+    and `f_backward` [n] are the network's statistics of the first two; `left` is the mismatch of the estimate's
+    statistics with the exemplar's (`lib.samplers.match`).
     """
 
     sigma: float

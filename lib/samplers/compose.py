@@ -149,7 +149,7 @@ class Composition:
         return lambda w: size * filtered(w)
 
     def mismatch(self, targets: Sequence[Targets]) -> Callable[[Tensor], Tensor]:
-        """x [1,3,H,W] -> [1], the mean of squared mismatches in spreads, by weight or by area."""
+        """x [1,3,H,W] -> [1], the mean of the mismatches, by weight or by area."""
         mu, spread = (torch.stack([getattr(t, name)[0] for t in targets]) for name in ("mu", "spread"))
         if self.masks is None:
             shares = torch.tensor(self.weights) / sum(self.weights)

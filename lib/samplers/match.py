@@ -3,8 +3,8 @@
 Two choices give it units and a start, and change neither the model nor its minima of zero:
 
 - each statistic is measured in units of its spread over crops of the exemplar, and combinations of statistics in units
-  of what they vary by between pieces of one photograph (`Model.whitening`: Mahalanobis's distance), so a mismatch of 1
-  is that between two pieces of one texture, in whatever direction;
+  of what they vary by between pieces of one photograph (`Model.whitening`, Mahalanobis's distance), so that a mismatch
+  is told in differences of pieces of one texture, in whatever direction;
 - the search starts from a Gaussian texture x = m + S^(1/2) z, with m and S the mean and smooth spectrum of the
   exemplar and z white noise, which is worth many iterations; every texture can start from the same z. It goes through
   w, where x = m + S^(1/4) w: half-way between pixels, in which a step is too small at low frequencies, where most of

@@ -11,7 +11,8 @@ covariance C = E r r',
     W = (C + delta I)^(-1/2) up to a factor,     E |W r|^2 / d = 1 :
 
 |W (f(x) - f(x0)) / spread|^2 is Mahalanobis's distance. `SHARE` of the mean eigenvalue is taken for delta: C is of rank
-N at most and its small eigenvalues are not known.
+N at most and its small eigenvalues are not known. For the same reason the mean of 1 is that of these pairs alone, and
+pieces of other photographs lie further apart.
 """
 
 import re
@@ -29,6 +30,7 @@ from lib.errors import TextureError
 from lib.samplers.match import HasStatistics, Targets
 from lib.statistics.quadratic import periodic_component
 from lib.training import batches, checkpoint
+from lib.training.precondition import inverse_root
 
 PAIRS = 256
 SIDE = 128  # pixels, of a piece
@@ -58,11 +60,12 @@ def whiten(
 
 def chosen(groups: batches.Groups, pairs: int) -> list[Tensor]:
     """At most so many photographs of all groups, [3,H,W] in [0,1]; TextureError for less than two."""
-    images = [groups[name][k] for name in sorted(groups) for k in range(len(groups[name]))]
-    if len(images) < 2:
-        raise TextureError(f"{len(images)} photographs of at least {2 * SIDE} pixels a side; give more")
-    places = np.random.default_rng(SEED).permutation(len(images))[:pairs]
-    return [torch.from_numpy(images[k].copy()).permute(2, 0, 1).float() / 255 for k in places]
+    source = batches.Crops(groups)
+    count = sum(source.counts)
+    if count < 2:
+        raise TextureError(f"{count} photographs of at least {2 * SIDE} pixels a side; give more")
+    places = np.random.default_rng(SEED).permutation(count)[:pairs]
+    return [torch.from_numpy(source.image(int(k)).copy()).permute(2, 0, 1).float() / 255 for k in places]
 
 
 @torch.no_grad()
@@ -78,8 +81,8 @@ def whitening(residuals: Tensor) -> Tensor:
     rows = residuals.double()
     rows = rows / rows.square().mean(1, keepdim=True).sqrt().clamp_min(1e-12)
     covariance = rows.T @ rows / len(rows)
-    values, vectors = torch.linalg.eigh(covariance)
-    root = (vectors / (values.clamp_min(0) + SHARE * values.mean()).sqrt()) @ vectors.T
+    delta = SHARE * covariance.diagonal().mean()
+    root = inverse_root(covariance + delta * torch.eye(len(covariance), dtype=torch.float64)).double()
     return (root / (rows @ root).square().mean().sqrt()).float()
 
 
