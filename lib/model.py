@@ -15,19 +15,22 @@ class Model(nn.Module):
     """f and lambda: p(x) = exp[-N lam.f(x)] / Z (Eq. 2) with lam = lambda_phi(x0, sigma) for the texture of x0.
 
     `statistics` maps [B,3,H,W] to [B,512]; `multipliers(x, sigma)` gives lam [B,512]; `whitening` [512,512] is the
-    basis in which matching measures f (lib/samplers/match.py); `card` tells, in Markdown, how the weights were trained,
+    basis in which matching measures f (lib/samplers/match.py), `directions` that in which diffusion corrects lambda
+    (lib/samplers/diffuse.py), None standing for lambda's own; `card` tells, in Markdown, how the weights were trained,
     how well, on what, and what they fail on.
     """
 
     whitening: Tensor
+    directions: Tensor | None
 
     def __init__(self, architecture: Architecture = DEFAULT, name: str = "untrained", card: str = "") -> None:
         super().__init__()
         self.name, self.card, self.architecture = name, card, architecture
         self.statistics = LearnedStatistics(architecture)
         self.lambda_phi = lambda_phi.Multipliers(architecture.dim, architecture.known)
-        # learned after training, by lib/training/whitening.py, and no part of its state
+        # learned after training, by lib/training/bases.py, and no part of its state
         self.register_buffer("whitening", torch.eye(architecture.dim), persistent=False)
+        self.register_buffer("directions", None, persistent=False)
 
     @property
     def dim(self) -> int:

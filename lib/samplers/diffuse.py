@@ -30,12 +30,12 @@ from lib.statistics.gaussian import GaussianTexture
 from lib.statistics.local import local
 from lib.statistics.quadratic import periodic_component
 
-STEPS = 20
-SIGMA_MAX = 2.0  # pixel units: ten times a texture's contrast; above it a texture is as good as Gaussian
+STEPS = 30
+SIGMA_MAX = 1.0  # pixel units: five times a texture's contrast; levels above it change samples little
 SIGMA_MIN = 0.01
 RHO = 5.0  # Karras et al. 2022, eq. 5: how much denser the levels lie at the small end
 LEAST = 128  # pixels a side for which multipliers are computed
-FEEDBACK = 0.7  # share of the deviation from mu that a step would take away if it were alone
+FEEDBACK = 1.0  # share of the deviation from mu that a step would take away if it were alone
 SETTLERS = 2  # images whose corrections are averaged
 MOST = 0.5  # of the noise: no correction is larger
 FRESH = 0.7  # share of the noise's freedom that is renewed: 0 is deterministic, 1 the full ancestral step
@@ -97,7 +97,8 @@ def schedule(model: Model, x0: Tensor, steps: int, feedback: float = FEEDBACK, f
         noise = white_noise(len(sigmas), x.shape[-2], x.shape[-1], 0, APART)
         mu = torch.cat([f.deep(x + sigma * eps) for sigma, eps in zip(sigmas, noise, strict=True)])
         unit = torch.cat([envelope(f, x, sigma[None]) for sigma in sigmas])
-    return Schedule(lam, Correction(mu, unit, model.lambda_phi.preconditioner, feedback / sigmas))
+    directions = model.lambda_phi.preconditioner if model.directions is None else model.directions
+    return Schedule(lam, Correction(mu, unit, directions, feedback / sigmas))
 
 
 def settle(model: Model, x0: Tensor, steps: int) -> Generator[Step, None, Schedule]:
@@ -228,6 +229,6 @@ def diffuse(
     """n new textures [n,3,H,W] by way of exp[-N lambda(x0, sigma).f(y)] / Z as sigma falls; x0 [3,H,W] in [0,1].
 
     lambda is corrected on the way (see the head of this file); `diffuse_steps(..., feedback=0)` does without.
-    `steps` is the number of noise levels (default 20); the other arguments and the errors are those of `match`.
+    `steps` is the number of noise levels (default 30); the other arguments and the errors are those of `match`.
     """
     return last(diffuse_steps(model, x0, n, size, seed, steps, tileable))

@@ -1,4 +1,4 @@
-"""Checkpoints: a safetensors file (float16 weights, the recipe in its header) and a card beside it.
+"""Checkpoints: a safetensors file (float16 weights, bases in float32, the recipe in its header) and a card beside it.
 
 A checkpoint `name` is files of one folder: `name.safetensors`, `name.md` and, where somebody wrote one, the card of its
 data, `name.data.md`. The header carries the architecture and the sha256 of the weights, so that a damaged or foreign
@@ -22,7 +22,7 @@ from lib.statistics.learned import Architecture
 from lib.whole import write_whole
 
 FORMAT = "textures-1"
-WHITENING = "whitening"  # absent from files older than it: the identity
+BASES = "whitening", "directions"  # absent where they were not learned: the model's own are left
 
 
 def save(model: Model, path: Path, card: str, recipe: dict[str, Any]) -> Path:
@@ -30,8 +30,9 @@ def save(model: Model, path: Path, card: str, recipe: dict[str, Any]) -> Path:
 
     The card's last line is the file's sha256, to be compared with what `sha256sum` says.
     """
-    kept = {**model.state_dict(), WHITENING: model.whitening}
-    weights = {k: v.detach().cpu().to(torch.float16).contiguous() for k, v in kept.items()}
+    weights = {k: v.detach().cpu().to(torch.float16).contiguous() for k, v in model.state_dict().items()}
+    bases = {name: getattr(model, name) for name in BASES}
+    weights |= {name: basis.cpu().contiguous() for name, basis in bases.items() if basis is not None}
     header = {
         "format": FORMAT,
         "architecture": json.dumps(asdict(model.architecture)),
@@ -67,8 +68,9 @@ def load(name_or_path: str | Path = "default") -> Model:
     try:
         with torch.random.fork_rng(devices=[]):  # making a model draws numbers; loading one must not be felt
             model = Model(Architecture(**shape), path.stem, card)
-        if WHITENING in weights:
-            model.whitening.copy_(weights.pop(WHITENING))
+        for name in BASES:
+            if name in weights:
+                setattr(model, name, weights.pop(name).float())
         model.load_state_dict({key: value.float() for key, value in weights.items()})
     except (TypeError, RuntimeError):
         raise TextureError(f"{path} was written by another version of this project; train it again") from None
