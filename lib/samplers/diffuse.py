@@ -30,7 +30,7 @@ from lib.statistics.gaussian import GaussianTexture
 from lib.statistics.local import local
 from lib.statistics.quadratic import periodic_component
 
-STEPS = 30
+STEPS = 20
 SIGMA_MAX = 1.0  # pixel units: five times a texture's contrast; levels above it change samples little
 SIGMA_MIN = 0.01
 RHO = 5.0  # Karras et al. 2022, eq. 5: how much denser the levels lie at the small end
@@ -229,6 +229,6 @@ def diffuse(
     """n new textures [n,3,H,W] by way of exp[-N lambda(x0, sigma).f(y)] / Z as sigma falls; x0 [3,H,W] in [0,1].
 
     lambda is corrected on the way (see the head of this file); `diffuse_steps(..., feedback=0)` does without.
-    `steps` is the number of noise levels (default 30); the other arguments and the errors are those of `match`.
+    `steps` is the number of noise levels (default 20); the other arguments and the errors are those of `match`.
     """
     return last(diffuse_steps(model, x0, n, size, seed, steps, tileable))
