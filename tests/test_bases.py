@@ -12,9 +12,11 @@ from safetensors.torch import load_file, save_file
 from typer import Typer
 from typer.testing import CliRunner
 
+import lib
 from lib.model import Model
 from lib.samplers.diffuse import schedule
-from lib.samplers.match import Measure, in_units
+from lib.samplers.match import Measure, Targets, in_units, mismatch
+from lib.statistics.quadratic import periodic_component
 from lib.training import bases, checkpoint, precondition, whitening
 from lib.training.whitening import SHARE
 
@@ -153,3 +155,15 @@ def test_what_is_shipped_has_them(name: str) -> None:
     for basis in (model.whitening, model.directions):
         assert torch.linalg.eigvalsh(basis).min() > 0
         assert torch.linalg.cond(basis) > 2
+
+
+def test_other_pieces_of_a_photograph_lie_about_the_unit() -> None:
+    """Of exemplars, which no basis was learned from: two opposite corners each."""
+    model = checkpoint.load()
+    away = []
+    for name in lib.EXEMPLARS:
+        x = lib.exemplar(name)[None]
+        targets = Targets.of(model, x[..., :128, :128])
+        with torch.no_grad():
+            away.append(mismatch(model, targets, periodic_component(x[..., -128:, -128:])).item())
+    assert 0.5 < np.exp(np.log(away).mean()) < 4

@@ -46,6 +46,6 @@ def test_its_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     (source,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     monkeypatch.chdir(tmp_path)
     defaults = list(match.match_steps.__defaults__ or ())
-    monkeypatch.setattr(match.match_steps, "__defaults__", (*defaults[:-1], 1))  # a step for forty-five
+    monkeypatch.setattr(match.match_steps, "__defaults__", (*defaults[:-1], 1))  # one step for all
     exec(source, {})
     assert lib.read_image(tmp_path / "more.png").shape == (3, 256, 256)

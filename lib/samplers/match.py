@@ -25,7 +25,7 @@ from lib.samplers.step import APART, Step, checked_common, checked_count, cut, l
 from lib.statistics.gaussian import GaussianTexture, smooth_autocovariance
 from lib.statistics.quadratic import opponent, periodic_component
 
-STEPS = 45
+STEPS = 60
 LAG = 32  # pixels; the starting texture's autocovariance is cut off here
 FLOOR = 0.01  # of a statistic's size, added to its spread: nothing need match better than that
 POWER = 0.25  # of S, between w and x
