@@ -4,6 +4,11 @@
 
 Matching draws from mu_i, diffusion from lambda_i. Every image of a line starts from the same noise, so that what
 changes along the line is the texture.
+
+mu_a and mu_b were measured on textures, and the mu between them on none: how nearly it can be met, no one knows, in any
+direction. The covariance that matching measures differences with (`Model.whitening`) therefore has a variance
+of t (1 - t) |mu_a - mu_b|^2 / d, in spreads, added in all directions, which is that of a draw of one of the two.
+Without it the search seeks agreement where no texture has it, and finds it in spots of false colours.
 """
 
 from collections.abc import Iterator
@@ -16,7 +21,16 @@ from lib.images import check_image
 from lib.model import Model
 from lib.samplers.diffuse import STEPS, Schedule, diffuse_multipliers, settle
 from lib.samplers.match import STEPS as MATCH_STEPS
-from lib.samplers.match import Targets, blend, blend_gaussians, canvas, gaussian_of, match_targets
+from lib.samplers.match import (
+    HasStatistics,
+    Measure,
+    Targets,
+    blend,
+    blend_gaussians,
+    canvas,
+    gaussian_of,
+    match_targets,
+)
 from lib.samplers.step import Step, checked_count, checked_size, cut, white_noise
 
 SPACES = ("mu", "lambda")
@@ -60,7 +74,8 @@ class Line:
 
     def _mu(self, t: float, seed: int, height: int, width: int) -> Iterator[Step]:
         targets = blend(*self.targets, t)
-        return match_targets(self.model, targets, white_noise(1, height, width, seed), self.iterations)
+        measure = loosened(self.model, *self.targets, t)
+        return match_targets(measure, targets, white_noise(1, height, width, seed), self.iterations)
 
     def _lambda(self, t: float, seed: int, height: int, width: int) -> Iterator[Step]:
         a, b = self.schedules
@@ -71,6 +86,20 @@ class Line:
             lambda k: white_noise(1, height, width, seed, k),
             self.iterations,
         )
+
+
+def loosened(model: HasStatistics, a: Targets, b: Targets, t: float) -> Measure:
+    """f and the whitening for the mu between a and b: (C + delta I)^(-1/2), C being the model's covariance of f.
+
+    delta is t (1 - t) times the mean square of what mu_a and mu_b differ by, in spreads; residuals of covariance C keep
+    their length.
+    """
+    apart = ((b.mu - a.mu) / torch.lerp(a.spread, b.spread, t)).square().mean().double()
+    values, vectors = torch.linalg.eigh(model.whitening.double())
+    variances = values**-2
+    values = (variances + t * (1 - t) * apart).rsqrt()
+    values = values / (values.square() * variances).mean().sqrt()
+    return Measure(model.statistics, ((vectors * values) @ vectors.T).float())
 
 
 def between_steps(

@@ -7,10 +7,11 @@ import torch
 
 import lib
 from lib.energy import predicted_noise
-from lib.interpolate import Line
+from lib.interpolate import Line, loosened
 from lib.samplers.diffuse import Schedule, diffuse_multipliers, schedule, settle
 from lib.samplers.match import Targets, blend, blend_gaussians, gaussian_of
 from lib.samplers.step import white_noise
+from lib.training.whitening import whitening
 
 XA, XB = lib.exemplar("grass")[:, :48, :48], lib.exemplar("pebble")[:, :40, :56]
 
@@ -143,3 +144,22 @@ def test_a_point_of_the_line_takes_at_least_one_iteration(model: lib.Model) -> N
     for space in ("mu", "lambda"):
         with pytest.raises(lib.TextureError, match="iterations is 0"):
             next(lib.between_steps(model, XA, XB, 0.5, space, iterations=0))
+
+
+def test_between_the_ends_directions_count_more_alike(model: lib.Model) -> None:
+    """(C + delta I)^(-1/2): the model's own at the ends, and nearer to a multiple of one the more the ends differ."""
+    rows = torch.randn(600, model.dim, generator=torch.Generator().manual_seed(0)) * torch.logspace(0, 2, model.dim)
+    whitened = lib.Model().eval()
+    whitened.whitening = whitening(rows[:, None])
+    a, b = (Targets.of(model, x[None]) for x in (XA, XB))
+    C = torch.linalg.inv(whitened.whitening.double() @ whitened.whitening.double())
+    delta = 0.25 * ((a.mu - b.mu) / ((a.spread + b.spread) / 2)).square().mean()
+    expected = torch.linalg.inv(C + delta * torch.eye(model.dim))
+    W = loosened(whitened, a, b, 0.5).whitening.double()
+    found = W @ W
+    assert torch.allclose(found / found.trace(), expected / expected.trace(), atol=1e-5)
+    assert (W @ C @ W).trace().item() == pytest.approx(model.dim, rel=1e-3)  # the unit stays
+    for t in (0.0, 1.0):
+        assert torch.allclose(loosened(whitened, a, b, t).whitening, whitened.whitening, atol=1e-3)
+    conditions = [torch.linalg.cond(loosened(whitened, a, b, t).whitening).item() for t in (0.0, 0.1, 0.5)]
+    assert conditions[0] > conditions[1] > conditions[2]
