@@ -130,7 +130,14 @@ def test_interruption_keeps_what_is_finished(toy: Path, companion: Companion) ->
     write_notebook(toy / "notebooks" / "01_far.ipynb", ["# Far", cell])
     command = [sys.executable, "-m", "lib", "run"]
     run = subprocess.Popen(
-        command, cwd=toy, env=clean_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=toy,
+        env=clean_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # a shell's background job ignores Ctrl-C, and so would its children: these tests may be run in one
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     deadline = time.monotonic() + 90
     while not begun.exists() and time.monotonic() < deadline:
