@@ -40,11 +40,12 @@ from torch import Tensor
 from lib.errors import TextureError
 from lib.images import check_image
 from lib.model import Model
-from lib.samplers.descend import descend_from
+from lib.samplers.descend import Loss, descend_from
 from lib.samplers.diffuse import FEEDBACK, SIGMA_MAX, Schedule, schedule, walk
 from lib.samplers.diffuse import STEPS as LEVELS
 from lib.samplers.match import POWER, Targets, gaussian_of, in_units, spectral
 from lib.samplers.match import STEPS as ITERATIONS
+from lib.samplers.octaves import descend_by_octaves
 from lib.samplers.step import Step, checked_count, checked_size, checked_way, cut, last, white_noise
 from lib.statistics.gaussian import GaussianTexture
 from lib.statistics.local import area, hats, local
@@ -140,7 +141,12 @@ class Composition:
         """One record an iteration, from white noise z [n,3,H,W]."""
         targets = [Targets.of(self.model, x0) for x0 in self.textures]
         moves = [self.move(t.gaussian, view.see(z)) for t, view in zip(targets, self.views, strict=True)]
-        return descend_from(self.mismatch(targets), self.start(z), steps, lambda w: self.everywhere(moves, w))
+        first = self.views[0]  # octaves are those of the picture as it is seen first
+
+        def search(loss: Loss, w: Tensor, steps: int, image: Callable[[Tensor], Tensor]) -> Iterator[Step]:
+            return descend_by_octaves(loss, first.see(w), steps, lambda seen: image(first.back(seen)))
+
+        return descend_from(self.mismatch(targets), self.start(z), steps, lambda w: self.everywhere(moves, w), search)
 
     @staticmethod
     def move(gaussian: GaussianTexture, seen: Tensor) -> Callable[[Tensor], Tensor]:

@@ -1,9 +1,14 @@
 """L-BFGS over a batch of independent problems (Liu & Nocedal 1989): every problem has its own history and step.
 
 torch's own optimiser takes a batch for one problem, so that image i would depend on the images beside it.
+
+The recursion starts from a guess H0 of the inverse Hessian. Usually that is one number, s.y / y.y of the newest pair of
+steps s and changes of gradient y. Where the coordinates come in parts, it is one number each: by the pairs in memory,
+part k has moved by s_k where its gradient changed by y_k, so H0 is in proportion to |s_k| / |y_k|.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -14,23 +19,42 @@ ARMIJO, SHRINK, TRIES = 1e-4, 0.4, 5
 Objective = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
-def minimise(objective: Objective, z: Tensor, steps: int) -> Iterator[tuple[Tensor, Tensor]]:
+@dataclass(frozen=True)
+class Pair:
+    """A step s [n,m], the change of gradient y [n,m] it made, and 1 / s.y [n], 0 where there was no curvature."""
+
+    s: Tensor
+    y: Tensor
+    rho: Tensor
+
+    @classmethod
+    def of(cls, s: Tensor, y: Tensor) -> "Pair":
+        curvature = _dot(s, y)
+        good = curvature > 1e-10 * _dot(y, y)  # a pair without curvature (a step of zero, say) counts for nothing
+        return cls(s, y, torch.where(good, 1 / torch.where(good, curvature, 1.0), 0.0))
+
+
+def minimise(
+    objective: Objective, z: Tensor, steps: int, parts: Tensor | None = None
+) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield (z [n,m], values [n]) after each of at most `steps` iterations.
 
     `objective` maps z [n,m] to values [n] and gradients [n,m]. An iteration that would raise a problem's value
-    leaves that problem where it is, and the next one tries shorter steps.
+    leaves that problem where it is, and the next one tries shorter steps. `parts` numbers the part to which each
+    coordinate belongs, whole numbers of any shape with m elements; without it, all are one.
     """
     value, gradient = objective(z)
-    pairs: list[tuple[Tensor, Tensor]] = []
+    pairs: list[Pair] = []
+    parts = torch.zeros(z.shape[1], dtype=torch.long) if parts is None else parts.flatten()
     length = 0.1 / gradient.abs().mean(1).clamp_min(1e-12)  # no curvature is known yet: a tenth a coordinate
     for _ in range(steps):
-        direction = -_inverse_hessian(pairs, gradient)
+        direction = -_inverse_hessian(pairs, gradient, parts)
         slope = _dot(direction, gradient)
         uphill = slope >= 0
         direction = torch.where(uphill[:, None], -gradient, direction)
         slope = torch.where(uphill, -_dot(gradient, gradient), slope)
         z_new, value_new, gradient_new = _search(objective, z, value, gradient, direction, slope, length)
-        pairs = [*pairs[-MEMORY + 1 :], (z_new - z, gradient_new - gradient)]
+        pairs = [*pairs[-MEMORY + 1 :], Pair.of(z_new - z, gradient_new - gradient)]
         length = torch.where(value_new < value, 1.0, length * SHRINK**TRIES)
         z, value, gradient = z_new, value_new, gradient_new
         yield z, value
@@ -58,23 +82,35 @@ def _search(
     return best
 
 
-def _inverse_hessian(pairs: list[tuple[Tensor, Tensor]], gradient: Tensor) -> Tensor:
+def _inverse_hessian(pairs: list[Pair], gradient: Tensor, parts: Tensor) -> Tensor:
     """The two-loop recursion: approximate inverse Hessian times gradient, [n,m]."""
-    q, alphas, rhos = gradient, [], []
-    scale = torch.zeros_like(gradient[:, 0])  # by the newest pair that has a curvature
-    for s, y in reversed(pairs):
-        curvature = _dot(s, y)
-        good = curvature > 1e-10 * _dot(y, y)  # a pair without curvature (a step of zero, say) counts for nothing
-        rho = torch.where(good, 1 / torch.where(good, curvature, 1.0), 0.0)
-        alpha = rho * _dot(s, q)
-        q = q - alpha[:, None] * y
-        scale = torch.where(good & (scale == 0), curvature / _dot(y, y).clamp_min(1e-30), scale)
+    q, alphas = gradient, []
+    for pair in reversed(pairs):
+        alpha = pair.rho * _dot(pair.s, q)
+        q = q - alpha[:, None] * pair.y
         alphas.append(alpha)
-        rhos.append(rho)
-    q = q * torch.where(scale > 0, scale, 1.0)[:, None]
-    for (s, y), alpha, rho in zip(pairs, reversed(alphas), reversed(rhos), strict=True):
-        q = q + s * (alpha - rho * _dot(y, q))[:, None]
+    q = q * _first_guess(pairs, gradient, parts)
+    for pair, alpha in zip(pairs, reversed(alphas), strict=True):
+        q = q + pair.s * (alpha - pair.rho * _dot(pair.y, q))[:, None]
     return q
+
+
+def _first_guess(pairs: list[Pair], gradient: Tensor, parts: Tensor) -> Tensor:
+    """H0, the diagonal [n,m]: the shape by the pairs in memory, the size by the newest that has a curvature."""
+    count = int(parts.max()) + 1
+    moved, changed = (gradient.new_zeros(len(gradient), count) for _ in range(2))
+    for pair in pairs:
+        weight = torch.where(pair.rho > 0, 1 / _dot(pair.y, pair.y).clamp_min(1e-30), 0.0)[:, None]
+        moved = moved.index_add(1, parts, weight * pair.s.square())
+        changed = changed.index_add(1, parts, weight * pair.y.square())
+    shape = (moved / changed.clamp_min(1e-30)).sqrt()
+    shape = shape / shape.amax(1, keepdim=True).clamp_min(1e-30)
+    H = torch.where((shape > 0).any(1, keepdim=True), shape, 1.0)[:, parts]
+    scale = torch.zeros_like(gradient[:, 0])
+    for pair in reversed(pairs):
+        size = 1 / (pair.rho * _dot(H * pair.y, pair.y)).clamp_min(1e-30)
+        scale = torch.where((pair.rho > 0) & (scale == 0), size, scale)
+    return torch.where(scale > 0, scale, 1.0)[:, None] * H
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lib.energy import Statistics
-from lib.samplers.descend import descend
+from lib.samplers.octaves import descend_by_octaves
 from lib.samplers.step import APART, Step, checked_common, checked_count, cut, last, white_noise
 from lib.statistics.gaussian import GaussianTexture, smooth_autocovariance
 from lib.statistics.quadratic import opponent, periodic_component
@@ -119,7 +119,9 @@ def match_targets(
     filtered, size = of(power), targets.gaussian.variance ** (0.5 - power)  # so that w is of order one
     mean = targets.gaussian.mean.float()[:, :, None, None]
     starts = torch.cat([of(0.5 - power)(z[None]) for z in noise]) / size
-    return descend(lambda x: mismatch(model, targets, x), starts, steps, lambda w: mean + size * filtered(w))
+    return descend_by_octaves(
+        lambda x: mismatch(model, targets, x), starts, steps, lambda w: mean + size * filtered(w)
+    )
 
 
 def mismatch(model: HasStatistics, targets: Targets, x: Tensor) -> Tensor:
