@@ -67,7 +67,7 @@ def test_what_averaged_estimates_draw_of_gaussians(other: Tensor, weight: float,
     z = torch.fft.rfft2(white_noise(24, 32, 32, 0))
     y = torch.fft.irfft2(torch.einsum("hwij,bjhw->bihw", root, z), s=(32, 32))
     mean = sum(g.mean for g in pair)[:, :, None, None].float() / 2
-    list(walk(estimate, mean + y, lambda k: white_noise(24, 32, 32, 0, k), 30))
+    list(walk(estimate, mean + y, lambda k: white_noise(24, 32, 32, 0, k), 30, ahead=True))
 
     precision = sum(weight * torch.linalg.inv(g.spectrum(32, 32)[0] + 1e-4 * EYE) for g in pair)
     values = torch.fft.irfft2(torch.linalg.inv(precision).diagonal(dim1=2, dim2=3).mean(-1), s=(32, 32))

@@ -1,6 +1,7 @@
 """Holes: what is left alone, what fills them, and the seam against a paste."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -70,14 +71,14 @@ def test_diffusion_of_a_gaussian_texture_is_kriging(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(module, "estimated", lambda m, s, k, sigma, y, w: (gaussian.denoised(y, sigma), None))
     found: list[Tensor] = []
 
-    def walked(estimate: Callable, y: Tensor, *rest: object) -> Iterator[Step]:
+    def walked(estimate: Callable, y: Tensor, *rest: Any, ahead: bool) -> Iterator[Step]:
         """Before clipping."""
 
         def kept(*at: object) -> Tensor:
             found.append(estimate(*at))
             return found[-1]
 
-        return walk(kept, y, *rest)
+        return walk(kept, y, *rest, ahead)
 
     monkeypatch.setattr(module, "walk", walked)
     list(module.diffuse(None, x0, known, free, free, lambda k: white_noise(n, 24, 24, 0, k), 15))

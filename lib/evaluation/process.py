@@ -63,7 +63,7 @@ def processes(model: Model, x0: Tensor, steps: int = STEPS, seed: int = 0) -> It
 
     start = colouring(targets.gaussian, height, width, SIGMA_MAX)(white_noise(1, height, width, seed))
     record = None
-    for record in walk(look, start, lambda k: white_noise(1, height, width, seed, k), steps):
+    for record in walk(look, start, lambda k: white_noise(1, height, width, seed, k), steps, ahead=False):
         yield state(record.loss, states.pop(), record.image)
     assert record is not None
     yield state(0.0, record.image, record.image)

@@ -40,6 +40,7 @@ from torch import Tensor
 from lib.errors import TextureError
 from lib.images import check_image
 from lib.model import Model
+from lib.samplers.correct import Correction, corrected
 from lib.samplers.descend import Loss, descend_from
 from lib.samplers.diffuse import FEEDBACK, SIGMA_MAX, Schedule, schedule, walk
 from lib.samplers.diffuse import STEPS as LEVELS
@@ -109,24 +110,36 @@ class Composition:
     def diffuse(self, noise: Callable[[int], Tensor], steps: int, feedback: float = FEEDBACK) -> Iterator[Step]:
         """One record a noise level; `noise(k)` [n,3,H,W] is the k-th draw of white noise."""
         factor = self.total**0.5
-        corrected = feedback if abs(self.total - 1) < 1e-6 else 0
-        known = [schedule(self.model, x0, steps, corrected, factor) for x0 in self.textures]
-        if corrected and self.masks is not None:
+        feedback = feedback if abs(self.total - 1) < 1e-6 else 0
+        known = [schedule(self.model, x0, steps, feedback, factor) for x0 in self.textures]
+        if feedback and self.masks is not None:
             known = self.mixed(known)
-        pixels = self.size[0] * self.size[1]
         shares = [float(m.mean()) for m in self.masks] if self.masks is not None else self.weights
 
         def estimate(k: int, sigma: Tensor, y: Tensor) -> Tensor:
             y = y.detach().requires_grad_()
             with torch.enable_grad():
                 f = self.readings(y)
-                lam = torch.stack(
-                    [w * s.at(k, r) for w, s, r in zip(shares, known, f.detach().unbind(1), strict=True)], 1
-                )
-                (eps,) = torch.autograd.grad(pixels * (lam * f).sum(), y)
+                lam = torch.stack([w * s.lam[k] for w, s in zip(shares, known, strict=True)])
+                eps = self.eps(y, f, lam.expand_as(f), [s.correction for s in known if s.correction], shares, k)
             return y.detach() - sigma * eps / factor
 
-        return walk(estimate, self.start(noise(0), SIGMA_MAX, self.total), noise, steps)
+        return walk(estimate, self.start(noise(0), SIGMA_MAX, self.total), noise, steps, ahead=not feedback)
+
+    @staticmethod
+    def eps(
+        y: Tensor, f: Tensor, lam: Tensor, corrections: Sequence[Correction], shares: Sequence[float], k: int
+    ) -> Tensor:
+        """eps_hat [B,3,H,W] at level k by lam [B,K,d], and by corrections for each texture if there are any."""
+        if not corrections:
+            (eps,) = torch.autograd.grad(y.shape[-2] * y.shape[-1] * (lam * f).sum(), y)
+            return eps
+        n = corrections[0].mu.shape[1]
+        asked = [c.at(k, found) for c, found in zip(corrections, f.detach()[..., -n:].unbind(1), strict=True)]
+        a = torch.stack([w * step for w, (step, _) in zip(shares, asked, strict=True)], 1)
+        expected = torch.stack([w * square for w, (_, square) in zip(shares, asked, strict=True)]).sum(0)
+        most = torch.stack([c.most[k] for c in corrections]).mean()
+        return corrected(y, f, lam, a, expected, most, corrections[0].share)[0]
 
     def mixed(self, known: list[Schedule]) -> list[Schedule]:
         """What mask k should see where masks overlap is not texture k alone: sum_j <m_k, m_j> mu_j / <m_k>."""

@@ -5,14 +5,13 @@ noise of the next level is the estimated one and part is fresh (an ancestral ste
 correct earlier ones. Two things keep the contrast of a sample from fading with the number of steps (on a Gaussian
 texture both can be checked exactly):
 
-- x_hat is carried half a step ahead, along the line through the estimate before (Lu et al. 2022, DPM-Solver++ 2M);
+- x_hat is carried half a step ahead, along the line through the estimate before (Lu et al. 2022, DPM-Solver++ 2M),
+  unless lambda is corrected: that keeps the contrast, and a correction must not be made one and a half times;
 - the top level is the Gaussian texture of the exemplar's mean and spectrum plus noise, not noise alone: at low
   frequencies the spectrum of a texture exceeds sigma_max^2.
 
-And one thing corrects lambda. Under noise too a maximum-entropy density keeps its statistics, E f(y) = mu(sigma) =
-E f(x0 + sigma eps), which is known; lambda_phi, which guesses lambda at a glance, misses it. So at each step lambda
-is raised for the statistics that are too large in y and lowered for those too small, as in the stochastic
-approximation of De Bortoli et al. (2021), without memory: an extra energy (f(y) - mu)^2. It costs no gradient more.
+And one thing corrects lambda, which lambda_phi only guesses: each step asks also that statistics be what they should
+be under noise (see `correct.py`).
 """
 
 from collections.abc import Callable, Generator, Iterator
@@ -23,7 +22,8 @@ import torch
 from torch import Tensor
 
 from lib.model import Model
-from lib.multipliers import envelope, multipliers
+from lib.multipliers import multipliers
+from lib.samplers.correct import Correction, corrected, correction
 from lib.samplers.match import canvas, colouring, gaussian_of
 from lib.samplers.step import APART, Step, checked_common, checked_count, cut, last, white_noise
 from lib.statistics.gaussian import GaussianTexture
@@ -35,9 +35,8 @@ SIGMA_MAX = 1.0  # pixel units: five times a texture's contrast; levels above it
 SIGMA_MIN = 0.01
 RHO = 5.0  # Karras et al. 2022, eq. 5: how much denser the levels lie at the small end
 LEAST = 128  # pixels a side for which multipliers are computed
-FEEDBACK = 1.0  # share of the deviation from mu that a step would take away if it were alone
+FEEDBACK = 1.0  # share of Newton's step that is made
 SETTLERS = 2  # images whose corrections are averaged
-MOST = 0.5  # of the noise: no correction is larger
 FRESH = 0.7  # share of the noise's freedom that is renewed: 0 is deterministic, 1 the full ancestral step
 
 
@@ -49,40 +48,11 @@ def noise_levels(steps: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Correction:
-    """What lambda is corrected by at each of K noise levels.
-
-    `mu` [K,n], the network's statistics of the noisy exemplar; `unit` [K,n], the multiplier of each statistic that
-    gives an eps_hat of unit size; `directions` [n,n], combinations of these that are orthogonal, nearly; `gain` [K].
-    """
-
-    mu: Tensor
-    unit: Tensor
-    directions: Tensor
-    gain: Tensor
-
-    def at(self, k: int, f: Tensor) -> Tensor:
-        """What to add to the multipliers at level k for images whose network's statistics are f: [B,n] -> [B,n]."""
-        deviation = (f - self.mu[k]) * self.unit[k] @ self.directions
-        a = self.gain[k] * deviation / 3  # a pixel has three channels
-        a = a * (MOST / a.norm(dim=1, keepdim=True).clamp_min(MOST))
-        return a @ self.directions.T * self.unit[k]
-
-
-@dataclass(frozen=True)
 class Schedule:
     """Multipliers `lam` [K,d] at each of K noise levels, and what corrects them on the way."""
 
     lam: Tensor
     correction: Correction | None = None
-
-    def at(self, k: int, f: Tensor) -> Tensor:
-        """Multipliers [B,d] at level k for images whose statistics are f [B,d]."""
-        lam = self.lam[k].expand_as(f)
-        if self.correction is None:
-            return lam
-        n = self.correction.mu.shape[1]
-        return torch.cat([lam[:, :-n], lam[:, -n:] + self.correction.at(k, f[:, -n:])], 1)
 
 
 def schedule(model: Model, x0: Tensor, steps: int, feedback: float = FEEDBACK, factor: float = 1) -> Schedule:
@@ -92,13 +62,7 @@ def schedule(model: Model, x0: Tensor, steps: int, feedback: float = FEEDBACK, f
     with torch.no_grad():
         clean = f(x)
         lam = torch.cat([multipliers(model.lambda_phi, f, x, clean, sigma[None]) for sigma in sigmas])
-        if not feedback:
-            return Schedule(lam)
-        noise = white_noise(len(sigmas), x.shape[-2], x.shape[-1], 0, APART)
-        mu = torch.cat([f.deep(x + sigma * eps) for sigma, eps in zip(sigmas, noise, strict=True)])
-        unit = torch.cat([envelope(f, x, sigma[None]) for sigma in sigmas])
-    directions = model.lambda_phi.preconditioner if model.directions is None else model.directions
-    return Schedule(lam, Correction(mu, unit, directions, feedback / sigmas))
+    return Schedule(lam, correction(model, x, sigmas, gaussian_of(x0).variance, feedback) if feedback else None)
 
 
 def settle(model: Model, x0: Tensor, steps: int) -> Generator[Step, None, Schedule]:
@@ -148,7 +112,7 @@ def _walk(
         return x_hat
 
     start = colouring(gaussian, z.shape[-2], z.shape[-1], SIGMA_MAX)(z)
-    for record in walk(look, start, noise, steps):
+    for record in walk(look, start, noise, steps, ahead=known.correction is None):
         yield record, used.pop()
 
 
@@ -159,20 +123,32 @@ def estimated(
 
     They are corrected by what the statistics of y lack, or those under a window [H,W] if there is one.
     """
-    with torch.no_grad():
-        under = None if window is None else local(model.statistics, y, window[None])[:, 0]
     y = y.detach().requires_grad_()
     with torch.enable_grad():
-        f = model.statistics(y)
-        lam = known.at(k, f.detach() if under is None else under)
-        (eps,) = torch.autograd.grad(y.shape[-2] * y.shape[-1] * (lam * f).sum(), y)
-    return y.detach() - sigma * eps, lam
+        f, lam = model.statistics(y), known.lam[k].expand(len(y), -1)
+        if known.correction is None:
+            (eps,) = torch.autograd.grad(y.shape[-2] * y.shape[-1] * (lam * f).sum(), y)
+            return y.detach() - sigma * eps, lam
+        n, found = known.correction.mu.shape[1], f.detach()
+        if window is not None:
+            with torch.no_grad():
+                found = local(model.statistics, y, window[None])[:, 0]
+        a, expected = known.correction.at(k, found[:, -n:])
+        eps, far = corrected(y, f, lam, a, expected, known.correction.most[k], known.correction.share)
+    return y.detach() - sigma * eps, torch.cat([lam[:, :-n], lam[:, -n:] + far[:, None] * a], 1)
 
 
 def walk(
-    estimate: Callable[[int, Tensor, Tensor], Tensor], y: Tensor, noise: Callable[[int], Tensor], steps: int
+    estimate: Callable[[int, Tensor, Tensor], Tensor],
+    y: Tensor,
+    noise: Callable[[int], Tensor],
+    steps: int,
+    ahead: bool,
 ) -> Iterator[Step]:
-    """From y [n,3,H,W] at sigma_max down to no noise, whatever the density: `estimate(k, sigma, y)` is its x_hat."""
+    """From y [n,3,H,W] at sigma_max down to no noise, whatever the density: `estimate(k, sigma, y)` is its x_hat.
+
+    `ahead` carries x_hat half a step on, see the head of this file.
+    """
     sigmas = noise_levels(steps)
     before: tuple[Tensor, Tensor] | None = None  # the last estimate, and the width of the step from it, in log sigma
     for k, (sigma, following) in enumerate(pairwise(sigmas)):
@@ -181,7 +157,7 @@ def walk(
         if following == 0:
             return
         width, x = (sigma / following).log(), x_hat
-        if before is not None:
+        if ahead and before is not None:
             x = x_hat + (x_hat - before[0]) * width / (2 * before[1])
         before = x_hat, width
         fresh = FRESH * (following**2 * (sigma**2 - following**2)).sqrt() / sigma

@@ -103,7 +103,7 @@ def diffuse(
         return corrected(x_hat, known, free, *maps).float()
 
     start = krige(gaussian, known, free, noise(0)) + SIGMA_MAX * noise(steps)
-    return walk(estimate, start, noise, steps)
+    return walk(estimate, start, noise, steps, ahead=True)
 
 
 def match(

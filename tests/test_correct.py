@@ -1,0 +1,119 @@
+"""The correction of lambda: exact where statistics are quadratic and R is known, harmless where they are not."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import Tensor
+
+import lib
+from lib.samplers.correct import Correction, corrected, correction, inverse_responses
+from lib.samplers.diffuse import estimated, noise_levels, schedule, tiled
+from lib.samplers.step import white_noise
+
+FLOWER = lib.exemplar("flower")[None, :, :64, :64]
+
+
+def linear(y: Tensor, g: Tensor) -> Tensor:
+    """n statistics whose gradients are g [n,3,H,W] everywhere, over the number of pixels: [B,n]."""
+    return torch.einsum("bchw,nchw->bn", y, g) / (y.shape[-2] * y.shape[-1])
+
+
+def of_linear(g: Tensor, mu: Tensor, sigma: float, most: float = 1e9) -> Correction:
+    """The correction of linear statistics, R = <g, g'> / (3 N) being known."""
+    flat = g.flatten(1)
+    R = flat @ flat.T / flat.shape[1]
+    newton = torch.linalg.inv(R) / (3 * sigma)
+    return Correction(mu[None], newton[None], torch.tensor([sigma]), torch.tensor([most]))
+
+
+def test_one_step_takes_linear_statistics_to_mu_by_the_smallest_change() -> None:
+    g, y = white_noise(5, 16, 24, 0), white_noise(2, 16, 24, 1).requires_grad_()
+    mu, sigma = torch.randn(5, generator=torch.Generator().manual_seed(2)) / 50, 0.2
+    f = linear(y, g)
+    known = of_linear(g, mu, sigma)
+    a, expected = known.at(0, f.detach())
+    eps, far = corrected(y, f, torch.zeros_like(f), a, expected, known.most[0], 1.0)
+    assert torch.allclose(far, torch.ones(2), atol=1e-3)
+    assert torch.allclose(eps.square().mean((1, 2, 3)), expected, rtol=1e-3)  # a'R a is its mean square
+    moved = y.detach() - sigma * eps
+    assert torch.allclose(linear(moved, g), mu.expand(2, -1), atol=1e-5)
+    least = torch.linalg.lstsq(g.flatten(1), ((mu - f.detach()) * 16 * 24).T).solution  # of least norm
+    assert torch.allclose((moved - y.detach()).flatten(1), least.T, atol=1e-4)
+
+
+@pytest.mark.parametrize("wrong", [0.1, 10.0])
+def test_a_size_of_R_that_is_wrong_does_not_make_it_overshoot(wrong: float) -> None:
+    g, y = white_noise(5, 16, 24, 0), white_noise(1, 16, 24, 1).requires_grad_()
+    f, known = linear(y, g), of_linear(g, torch.zeros(5), 0.2)
+    known = Correction(known.mu, known.newton / wrong, known.sigma, known.most)
+    a, expected = known.at(0, f.detach())
+    eps, _ = corrected(y, f, torch.zeros_like(f), a, expected, 1e9, 1.0)
+    left = linear(y.detach() - 0.2 * eps, g).norm() / f.detach().norm()
+    assert left.item() == pytest.approx(max(0.0, 1 - 1 / wrong), abs=1e-3)  # the whole way, or too little: never beyond
+
+
+def test_it_vanishes_where_statistics_agree_and_is_never_larger_than_allowed() -> None:
+    g, y = white_noise(5, 16, 24, 0), white_noise(1, 16, 24, 1).requires_grad_()
+    for apart, size in ((0, 0.0), (100, 0.25)):
+        f = linear(y, g)
+        mu = f.detach()[0] + apart
+        known = of_linear(g, mu, 0.2, most=0.25)
+        a, expected = known.at(0, f.detach())
+        eps, _ = corrected(y, f, torch.zeros_like(f), a, expected, known.most[0], 1.0)
+        assert eps.square().mean().sqrt().item() == pytest.approx(size, abs=1e-4)
+
+
+def test_responses_are_told_from_draws_and_of_few_those_of_photographs_stay() -> None:
+    root = torch.randn(6, 6, generator=torch.Generator().manual_seed(0))
+    R = root @ root.T + torch.eye(6)
+    many = torch.randn(3, 40_000, 6, generator=torch.Generator().manual_seed(1)) @ torch.linalg.cholesky(R).T
+    scale = R.diagonal().sqrt()
+    found = torch.linalg.inv(inverse_responses(many))
+    flat = torch.lerp(R.diagonal(), R.diagonal().mean(), 0.2).sqrt()
+    C = R / scale / scale[:, None]
+    expected = (0.4 * C * scale * scale[:, None] / flat / flat[:, None] + 0.6 * torch.eye(6)) * flat * flat[:, None]
+    assert torch.allclose(found, expected.expand(3, -1, -1), rtol=0.05, atol=0.05 * R.diagonal().mean().item())
+    one = inverse_responses(torch.ones(2, 1, 6))  # a single draw, and yet there is an inverse
+    assert torch.isfinite(one).all()
+
+
+def test_sizes_are_those_of_a_level_and_its_neighbours() -> None:
+    draws = white_noise(30, 1, 400, 0)[:, 0].reshape(30, 100, 4)[..., :3] * (1 + torch.arange(30.0))[:, None, None]
+    sizes = torch.linalg.inv(inverse_responses(draws)).diagonal(dim1=1, dim2=2).mean(1).sqrt()
+    assert torch.allclose(sizes, 1 + torch.arange(30.0), rtol=0.25, atol=1.2)
+
+
+def test_statistics_of_images_under_noise_are_right_already(model: lib.Model) -> None:
+    """E f = mu where y is the exemplar under noise: little is left to correct there, much for the Gaussian's start."""
+    sigmas = noise_levels(4)[:-1]
+    x = tiled(FLOWER)
+    known = correction(model, x, sigmas, x.var().item(), 1.0)
+    for k, sigma in enumerate(sigmas):
+        with torch.no_grad():
+            own = known.at(k, model.statistics.deep(x + sigma * white_noise(1, *x.shape[-2:], 9)))[1]
+            other = known.at(k, model.statistics.deep(0.5 + (sigma + 0.2) * white_noise(1, *x.shape[-2:], 9)))[1]
+        assert own < other / 5
+
+
+def test_without_correction_lambda_is_taken_at_its_word(model: lib.Model) -> None:
+    known = schedule(model, FLOWER, 3, feedback=0)
+    y = white_noise(2, 64, 64, 0)
+    x_hat, lam = estimated(model, known, 1, torch.tensor(0.1), y)
+    assert torch.equal(lam, known.lam[1].expand(2, -1))
+    full = schedule(model, FLOWER, 3)
+    assert torch.equal(full.lam, known.lam)
+    moved, used = estimated(model, full, 1, torch.tensor(0.1), y)
+    assert not torch.allclose(moved, x_hat, atol=1e-3)
+    n = full.correction.mu.shape[1] if full.correction else 0
+    assert torch.equal(used[:, :-n], lam[:, :-n])  # the built-in ones are not corrected
+
+
+def test_photographs_directions_are_used_where_there_are_any(model: lib.Model) -> None:
+    x, sigmas = tiled(FLOWER), torch.tensor([0.3, 0.1])
+    own = SimpleNamespace(statistics=model.statistics, lambda_phi=model.lambda_phi, directions=None)
+    as_before = correction(own, x, sigmas, 0.04, 1.0)  # type: ignore[arg-type]
+    own.directions = torch.randn(379, 379, generator=torch.Generator().manual_seed(0))
+    assert not torch.allclose(correction(own, x, sigmas, 0.04, 1.0).newton, as_before.newton)  # type: ignore[arg-type]
+    own.directions = 3 * model.lambda_phi.preconditioner  # their unit does not count
+    assert torch.allclose(correction(own, x, sigmas, 0.04, 1.0).newton, as_before.newton, rtol=1e-3, atol=1e-3)  # type: ignore[arg-type]
