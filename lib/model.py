@@ -16,7 +16,7 @@ class Model(nn.Module):
 
     `statistics` maps [B,3,H,W] to [B,512]; `multipliers(x, sigma)` gives lam [B,512]; `whitening` [512,512] is the
     basis in which matching measures f (lib/samplers/match.py), `directions` that in which diffusion corrects lambda
-    (lib/samplers/diffuse.py), None standing for lambda's own; `card` tells, in Markdown, how the weights were trained,
+    (lib/samplers/correct.py), None standing for lambda's own; `card` tells, in Markdown, how the weights were trained,
     how well, on what, and what they fail on.
     """
 

@@ -8,7 +8,8 @@ Two choices give it units and a start, and change neither the model nor its mini
 - the search starts from a Gaussian texture x = m + S^(1/2) z, with m and S the mean and smooth spectrum of the
   exemplar and z white noise, which is worth many iterations; every texture can start from the same z. It goes through
   w, where x = m + S^(1/4) w: half-way between pixels, in which a step is too small at low frequencies, where most of
-  a texture is, and z, in which it is too small at high ones, where its edges are.
+  a texture is, and z, in which it is too small at high ones, where its edges are. What that leaves undone is left to
+  the search, which has a scale for each octave (see `octaves.py`).
 """
 
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lib.energy import Statistics
+from lib.samplers.descend import Search
 from lib.samplers.octaves import descend_by_octaves
 from lib.samplers.step import APART, Step, checked_common, checked_count, cut, last, white_noise
 from lib.statistics.gaussian import GaussianTexture, smooth_autocovariance
@@ -108,20 +110,24 @@ def blend_gaussians(a: GaussianTexture, b: GaussianTexture, t: float) -> Gaussia
 
 
 def match_targets(
-    model: HasStatistics, targets: Targets, noise: Tensor, steps: int = STEPS, power: float = POWER
+    model: HasStatistics,
+    targets: Targets,
+    noise: Tensor,
+    steps: int = STEPS,
+    power: float = POWER,
+    search: Search = descend_by_octaves,
 ) -> Iterator[Step]:
     """Match targets from white noise [n,3,H,W]; `loss` is the `mismatch`, per direction.
 
     It is the mismatch of the image that is shown, pixels in [0,1], and some more for pixels that would lie outside.
-    The search goes through w in x = m + S^power w: pixels for 0, z for 1/2.
+    The search goes through w in x = m + S^power w: pixels for 0, z for 1/2. `search` may be
+    `descend`, which has one scale for all of w.
     """
     of = spectral(targets.gaussian, *noise.shape[-2:])
     filtered, size = of(power), targets.gaussian.variance ** (0.5 - power)  # so that w is of order one
     mean = targets.gaussian.mean.float()[:, :, None, None]
     starts = torch.cat([of(0.5 - power)(z[None]) for z in noise]) / size
-    return descend_by_octaves(
-        lambda x: mismatch(model, targets, x), starts, steps, lambda w: mean + size * filtered(w)
-    )
+    return search(lambda x: mismatch(model, targets, x), starts, steps, lambda w: mean + size * filtered(w))
 
 
 def mismatch(model: HasStatistics, targets: Targets, x: Tensor) -> Tensor:
