@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import lib
+from lib.samplers.descend import descend
 from lib.samplers.lbfgs import minimise
 from lib.samplers.match import Targets, match_targets
 from lib.samplers.octaves import coefficients, hartley, images, parts
@@ -98,3 +99,11 @@ def test_matching_takes_the_mismatch_far_below_a_piece_of_the_same_texture(grey:
     x0 = x0.mean(1, keepdim=True).expand_as(x0) if grey else x0
     *_, last = match_targets(model, Targets.of(model, x0), white_noise(1, 64, 64, 0), 30)
     assert last.loss < 0.1
+
+
+def test_statistics_are_matched_sooner_than_with_one_scale() -> None:
+    model, x0 = lib.load(), lib.exemplar("star")[None, :, :64, :64]
+    targets, noise = Targets.of(model, x0), white_noise(1, 64, 64, 0)
+    *_, one = match_targets(model, targets, noise, 25, search=descend)
+    *_, apart = match_targets(model, targets, noise, 25)
+    assert apart.loss < 0.7 * one.loss
