@@ -46,6 +46,7 @@ def minimise(
     value, gradient = objective(z)
     pairs: list[Pair] = []
     parts = torch.zeros(z.shape[1], dtype=torch.long) if parts is None else parts.flatten()
+    parts = parts.to(z.device)
     length = 0.1 / gradient.abs().mean(1).clamp_min(1e-12)  # no curvature is known yet: a tenth a coordinate
     for _ in range(steps):
         direction = -_inverse_hessian(pairs, gradient, parts)
