@@ -39,6 +39,7 @@ from lib.statistics.local import area, local
 WAYS = {"diffuse": (LEVELS, 2), "match": (ITERATIONS, 1)}  # the usual number of steps, the least
 REACH = 32  # pixels around the hole that are looked at
 MARGIN = 16  # unknown pixels around these
+SHARE = 0.15  # of Newton's step: a small window is off by chance, and what is known of it cannot move
 RIM = 6  # pixels inside the hole in which what is known says much
 BORDER = 8  # pixels on either side of the outline that a filter joins
 SMALLEST = 32  # pixels a side of the piece that says what the texture is
@@ -95,7 +96,7 @@ def diffuse(
 
     `noise(k)` [n,3,H,W] is the k-th draw of white noise; lambda is corrected by the statistics under the window [H,W].
     """
-    gaussian, multipliers = gaussian_of(x0), schedule(model, x0, steps)
+    gaussian, multipliers = gaussian_of(x0), schedule(model, x0, steps, SHARE)
 
     def estimate(k: int, sigma: Tensor, y: Tensor) -> Tensor:
         x_hat = estimated(model, multipliers, k, sigma, y, window)[0]
