@@ -2,7 +2,7 @@
 
 How fast a loss of statistics curves differs a hundredfold between octaves, and more between luminance and colours; how
 much, depends on the texture. L-BFGS with one scale for all coordinates spends most of its iterations on finding that
-out. With one for each octave of each opponent colour it needs two thirds of them, or half (see `lbfgs.py`).
+out. With one for each octave of each opponent colour it needs two thirds to four fifths of them (see `lbfgs.py`).
 
 The transform is orthonormal, real, and its own inverse: H(w) = Re W - Im W, W being Fourier's (Bracewell 1983).
 """
