@@ -32,10 +32,10 @@ def test_one_step_takes_linear_statistics_to_mu_by_the_smallest_change() -> None
     mu, sigma = torch.randn(5, generator=torch.Generator().manual_seed(2)) / 50, 0.2
     f = linear(y, g)
     known = of_linear(g, mu, sigma)
-    a, expected = known.at(0, f.detach())
-    eps, far = corrected(y, f, torch.zeros_like(f), a, expected, known.most[0], 1.0)
-    assert torch.allclose(far, torch.ones(2), atol=1e-3)
-    assert torch.allclose(eps.square().mean((1, 2, 3)), expected, rtol=1e-3)  # a'R a is its mean square
+    asked = known.at(0, f.detach())
+    eps, lam = corrected(y, f, torch.zeros_like(f), asked)
+    assert torch.allclose(lam, asked.a, rtol=1e-3)  # all of it
+    assert torch.allclose(eps.square().mean((1, 2, 3)), asked.expected, rtol=1e-3)  # a'R a is its mean square
     moved = y.detach() - sigma * eps
     assert torch.allclose(linear(moved, g), mu.expand(2, -1), atol=1e-5)
     least = torch.linalg.lstsq(g.flatten(1), ((mu - f.detach()) * 16 * 24).T).solution  # of least norm
@@ -47,8 +47,7 @@ def test_a_size_of_R_that_is_wrong_does_not_make_it_overshoot(wrong: float) -> N
     g, y = white_noise(5, 16, 24, 0), white_noise(1, 16, 24, 1).requires_grad_()
     f, known = linear(y, g), of_linear(g, torch.zeros(5), 0.2)
     known = Correction(known.mu, known.newton / wrong, known.sigma, known.most)
-    a, expected = known.at(0, f.detach())
-    eps, _ = corrected(y, f, torch.zeros_like(f), a, expected, 1e9, 1.0)
+    eps, _ = corrected(y, f, torch.zeros_like(f), known.at(0, f.detach()))
     left = linear(y.detach() - 0.2 * eps, g).norm() / f.detach().norm()
     assert left.item() == pytest.approx(max(0.0, 1 - 1 / wrong), abs=1e-3)  # the whole way, or too little: never beyond
 
@@ -59,8 +58,7 @@ def test_it_vanishes_where_statistics_agree_and_is_never_larger_than_allowed() -
         f = linear(y, g)
         mu = f.detach()[0] + apart
         known = of_linear(g, mu, 0.2, most=0.25)
-        a, expected = known.at(0, f.detach())
-        eps, _ = corrected(y, f, torch.zeros_like(f), a, expected, known.most[0], 1.0)
+        eps, _ = corrected(y, f, torch.zeros_like(f), known.at(0, f.detach()))
         assert eps.square().mean().sqrt().item() == pytest.approx(size, abs=1e-4)
 
 
@@ -69,18 +67,18 @@ def test_responses_are_told_from_draws_and_of_few_those_of_photographs_stay() ->
     R = root @ root.T + torch.eye(6)
     many = torch.randn(3, 40_000, 6, generator=torch.Generator().manual_seed(1)) @ torch.linalg.cholesky(R).T
     scale = R.diagonal().sqrt()
-    found = torch.linalg.inv(inverse_responses(many))
+    found = torch.linalg.inv(inverse_responses(many, torch.arange(3.0)))
     flat = torch.lerp(R.diagonal(), R.diagonal().mean(), 0.2).sqrt()
     C = R / scale / scale[:, None]
     expected = (0.4 * C * scale * scale[:, None] / flat / flat[:, None] + 0.6 * torch.eye(6)) * flat * flat[:, None]
     assert torch.allclose(found, expected.expand(3, -1, -1), rtol=0.05, atol=0.05 * R.diagonal().mean().item())
-    one = inverse_responses(torch.ones(2, 1, 6))  # a single draw, and yet there is an inverse
+    one = inverse_responses(torch.ones(2, 1, 6), torch.arange(2.0))  # a single draw, and yet there is an inverse
     assert torch.isfinite(one).all()
 
 
 def test_sizes_are_those_of_a_level_and_its_neighbours() -> None:
     draws = white_noise(30, 1, 400, 0)[:, 0].reshape(30, 100, 4)[..., :3] * (1 + torch.arange(30.0))[:, None, None]
-    sizes = torch.linalg.inv(inverse_responses(draws)).diagonal(dim1=1, dim2=2).mean(1).sqrt()
+    sizes = torch.linalg.inv(inverse_responses(draws, torch.arange(30.0))).diagonal(dim1=1, dim2=2).mean(1).sqrt()
     assert torch.allclose(sizes, 1 + torch.arange(30.0), rtol=0.25, atol=1.2)
 
 
@@ -91,8 +89,8 @@ def test_statistics_of_images_under_noise_are_right_already(model: lib.Model) ->
     known = correction(model, x, sigmas, x.var().item(), 1.0)
     for k, sigma in enumerate(sigmas):
         with torch.no_grad():
-            own = known.at(k, model.statistics.deep(x + sigma * white_noise(1, *x.shape[-2:], 9)))[1]
-            other = known.at(k, model.statistics.deep(0.5 + (sigma + 0.2) * white_noise(1, *x.shape[-2:], 9)))[1]
+            own = known.at(k, model.statistics.deep(x + sigma * white_noise(1, *x.shape[-2:], 9))).expected
+            other = known.at(k, model.statistics.deep(0.5 + (sigma + 0.2) * white_noise(1, *x.shape[-2:], 9))).expected
         assert own < other / 5
 
 

@@ -37,10 +37,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from lib.energy import predicted_noise
 from lib.errors import TextureError
 from lib.images import check_image
 from lib.model import Model
-from lib.samplers.correct import Correction, corrected
+from lib.samplers.correct import corrected, together
 from lib.samplers.descend import Loss, descend_from
 from lib.samplers.diffuse import FEEDBACK, SIGMA_MAX, Schedule, schedule, walk
 from lib.samplers.diffuse import STEPS as LEVELS
@@ -118,28 +119,18 @@ class Composition:
 
         def estimate(k: int, sigma: Tensor, y: Tensor) -> Tensor:
             y = y.detach().requires_grad_()
+            lam = torch.stack([w * s.lam[k] for w, s in zip(shares, known, strict=True)])
+            corrections = [s.correction for s in known if s.correction]
+            if not corrections:
+                return y.detach() - sigma * predicted_noise(self.readings, lam, y) / factor
             with torch.enable_grad():
                 f = self.readings(y)
-                lam = torch.stack([w * s.lam[k] for w, s in zip(shares, known, strict=True)])
-                eps = self.eps(y, f, lam.expand_as(f), [s.correction for s in known if s.correction], shares, k)
+                found = f.detach().unbind(1)
+                asked = together([c.at(k, own) for c, own in zip(corrections, found, strict=True)], shares)
+                eps, _ = corrected(y, f, lam.expand_as(f), asked)
             return y.detach() - sigma * eps / factor
 
         return walk(estimate, self.start(noise(0), SIGMA_MAX, self.total), noise, steps, ahead=not feedback)
-
-    @staticmethod
-    def eps(
-        y: Tensor, f: Tensor, lam: Tensor, corrections: Sequence[Correction], shares: Sequence[float], k: int
-    ) -> Tensor:
-        """eps_hat [B,3,H,W] at level k by lam [B,K,d], and by corrections for each texture if there are any."""
-        if not corrections:
-            (eps,) = torch.autograd.grad(y.shape[-2] * y.shape[-1] * (lam * f).sum(), y)
-            return eps
-        n = corrections[0].mu.shape[1]
-        asked = [c.at(k, found) for c, found in zip(corrections, f.detach()[..., -n:].unbind(1), strict=True)]
-        a = torch.stack([w * step for w, (step, _) in zip(shares, asked, strict=True)], 1)
-        expected = torch.stack([w * square for w, (_, square) in zip(shares, asked, strict=True)]).sum(0)
-        most = torch.stack([c.most[k] for c in corrections]).mean()
-        return corrected(y, f, lam, a, expected, most, corrections[0].share)[0]
 
     def mixed(self, known: list[Schedule]) -> list[Schedule]:
         """What mask k should see where masks overlap is not texture k alone: sum_j <m_k, m_j> mu_j / <m_k>."""

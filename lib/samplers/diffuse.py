@@ -21,6 +21,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from lib.energy import predicted_noise
 from lib.model import Model
 from lib.multipliers import multipliers
 from lib.samplers.correct import Correction, corrected, correction
@@ -30,12 +31,13 @@ from lib.statistics.gaussian import GaussianTexture
 from lib.statistics.local import local
 from lib.statistics.quadratic import periodic_component
 
-STEPS = 20
+STEPS = 24
 SIGMA_MAX = 1.0  # pixel units: five times a texture's contrast; levels above it change samples little
 SIGMA_MIN = 0.01
 RHO = 5.0  # Karras et al. 2022, eq. 5: how much denser the levels lie at the small end
 LEAST = 128  # pixels a side for which multipliers are computed
 FEEDBACK = 1.0  # share of Newton's step that is made
+AT_ONCE = 5  # levels whose multipliers are computed together
 SETTLERS = 2  # images whose corrections are averaged
 FRESH = 0.7  # share of the noise's freedom that is renewed: 0 is deterministic, 1 the full ancestral step
 
@@ -61,7 +63,10 @@ def schedule(model: Model, x0: Tensor, steps: int, feedback: float = FEEDBACK, f
     x, f = tiled(x0), model.statistics
     with torch.no_grad():
         clean = f(x)
-        lam = torch.cat([multipliers(model.lambda_phi, f, x, clean, sigma[None]) for sigma in sigmas])
+        lam = torch.cat([
+            multipliers(model.lambda_phi, f, x.expand(len(some), -1, -1, -1), clean.expand(len(some), -1), some)
+            for some in sigmas.split(AT_ONCE)
+        ])
     return Schedule(lam, correction(model, x, sigmas, gaussian_of(x0).variance, feedback) if feedback else None)
 
 
@@ -123,19 +128,16 @@ def estimated(
 
     They are corrected by what the statistics of y lack, or those under a window [H,W] if there is one.
     """
-    y = y.detach().requires_grad_()
+    lam, y = known.lam[k].expand(len(y), -1), y.detach().requires_grad_()
+    if known.correction is None:
+        return y.detach() - sigma * predicted_noise(model.statistics, lam, y), lam
     with torch.enable_grad():
-        f, lam = model.statistics(y), known.lam[k].expand(len(y), -1)
-        if known.correction is None:
-            (eps,) = torch.autograd.grad(y.shape[-2] * y.shape[-1] * (lam * f).sum(), y)
-            return y.detach() - sigma * eps, lam
-        n, found = known.correction.mu.shape[1], f.detach()
-        if window is not None:
-            with torch.no_grad():
-                found = local(model.statistics, y, window[None])[:, 0]
-        a, expected = known.correction.at(k, found[:, -n:])
-        eps, far = corrected(y, f, lam, a, expected, known.correction.most[k], known.correction.share)
-    return y.detach() - sigma * eps, torch.cat([lam[:, :-n], lam[:, -n:] + far[:, None] * a], 1)
+        f = model.statistics(y)
+        with torch.no_grad():
+            found = f if window is None else local(model.statistics, y, window[None])[:, 0]
+            asked = known.correction.at(k, found)
+        eps, lam = corrected(y, f, lam, asked)
+    return y.detach() - sigma * eps, lam
 
 
 def walk(
@@ -205,6 +207,6 @@ def diffuse(
     """n new textures [n,3,H,W] by way of exp[-N lambda(x0, sigma).f(y)] / Z as sigma falls; x0 [3,H,W] in [0,1].
 
     lambda is corrected on the way (see the head of this file); `diffuse_steps(..., feedback=0)` does without.
-    `steps` is the number of noise levels (default 20); the other arguments and the errors are those of `match`.
+    `steps` is the number of noise levels (default 24); the other arguments and the errors are those of `match`.
     """
     return last(diffuse_steps(model, x0, n, size, seed, steps, tileable))
