@@ -1,7 +1,7 @@
 """Trials: each differs from the base as it says and leaves nothing behind; their table goes on where it was."""
 
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 
 import numpy as np
 import pytest
@@ -25,8 +25,7 @@ def groups() -> batches.Groups:
 
 
 def constant(place: str) -> object:
-    module, name = place.rsplit(".", 1)
-    return getattr(import_module(module), name)
+    return resolve_name(place)
 
 
 @pytest.mark.parametrize("name", TRIALS)
@@ -60,6 +59,14 @@ def test_linear_read_outs_of_all_scales_are_as_many() -> None:
     shapes = [tuple(phi.shape) for phi in f.densities(torch.rand(2, 3, 64, 64))]
     assert shapes == [(2, n, 64 // 2**s, 64 // 2**s) for s, n in enumerate(architecture.readouts)]
     assert f(torch.rand(2, 3, 64, 64)).shape == (2, 512)
+
+
+def test_homogeneous_statistics_are_of_degree_two_nearly() -> None:
+    f, y = Model(PAPER).statistics, torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    (once,), (twice,) = (trials.homogeneous(f, 0.5 + k * y) for k in (0.2, 0.4))
+    assert once.shape == (1, 512, 32, 32)
+    assert 3 < (twice.square().mean() / once.square().mean()).sqrt().item() < 5
+    assert trials.homogeneous(f, torch.full((1, 3, 32, 32), 0.5))[0].abs().max() == 0
 
 
 def test_muon_has_the_matrices_and_nothing_is_left_out() -> None:

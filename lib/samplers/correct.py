@@ -29,7 +29,7 @@ from torch import Tensor
 
 from lib.model import Model
 from lib.multipliers import envelope
-from lib.samplers.step import APART, white_noise
+from lib.samplers.step import APART, at_once, white_noise
 
 MEASURED = 8  # noise levels, evenly among all
 DRAWS = 8  # of noise, at each of these
@@ -92,7 +92,8 @@ def correction(model: Model, x: Tensor, sigmas: Tensor, variance: float, share: 
     )
     measured = np.linspace(0, len(sigmas) - 1, min(MEASURED, len(sigmas))).round().astype(int)
     for k in measured:
-        found = f(x + sigmas[k] * white_noise(DRAWS, x.shape[-2], x.shape[-1], int(k), APART))
+        noisy = x + sigmas[k] * white_noise(DRAWS, x.shape[-2], x.shape[-1], int(k), APART)
+        found = torch.cat([f(some) for some in noisy.split(at_once(x))])
         mu.append(found.mean(0))
         apart.append((found - mu[-1]) @ basis[k] / sigmas[k])
     levels = np.arange(len(sigmas))

@@ -26,7 +26,7 @@ from lib.model import Model
 from lib.multipliers import multipliers
 from lib.samplers.correct import Correction, corrected, correction
 from lib.samplers.match import canvas, colouring, gaussian_of
-from lib.samplers.step import APART, Step, checked_common, checked_count, cut, last, white_noise
+from lib.samplers.step import APART, Step, at_once, checked_common, checked_count, cut, last, white_noise
 from lib.statistics.gaussian import GaussianTexture
 from lib.statistics.local import local
 from lib.statistics.quadratic import periodic_component
@@ -37,7 +37,6 @@ SIGMA_MIN = 0.01
 RHO = 5.0  # Karras et al. 2022, eq. 5: how much denser the levels lie at the small end
 LEAST = 128  # pixels a side for which multipliers are computed
 FEEDBACK = 1.0  # share of Newton's step that is made
-AT_ONCE = 5  # levels whose multipliers are computed together
 SETTLERS = 2  # images whose corrections are averaged
 FRESH = 0.7  # share of the noise's freedom that is renewed: 0 is deterministic, 1 the full ancestral step
 
@@ -65,7 +64,7 @@ def schedule(model: Model, x0: Tensor, steps: int, feedback: float = FEEDBACK, f
         clean = f(x)
         lam = torch.cat([
             multipliers(model.lambda_phi, f, x.expand(len(some), -1, -1, -1), clean.expand(len(some), -1), some)
-            for some in sigmas.split(AT_ONCE)
+            for some in sigmas.split(at_once(x))
         ])
     return Schedule(lam, correction(model, x, sigmas, gaussian_of(x0).variance, feedback) if feedback else None)
 

@@ -10,6 +10,7 @@ from lib.errors import TextureError
 from lib.images import check_image
 
 LARGEST = 4096  # pixels a side
+AT_ONCE = 8 * 128**2  # pixels, of images that are looked at together: more are no faster and need their memory
 APART = 50_000  # streams of noise from here on measure an exemplar: a sample must not share what it was measured with
 
 
@@ -46,6 +47,11 @@ def white_noise(n: int, height: int, width: int, seed: int, stream: int = 0) -> 
         generator = torch.Generator().manual_seed(((seed * 1_000_003 + i) * 100_003 + stream) % 2**63)
         images.append(torch.randn(3, height, width, generator=generator))
     return torch.stack(images)
+
+
+def at_once(x: Tensor) -> int:
+    """How many images of the size of x [B,3,H,W] are looked at together."""
+    return max(1, AT_ONCE // (x.shape[-2] * x.shape[-1]))
 
 
 def checked_common(x0: Tensor, n: int, size: int | tuple[int, int] | None, seed: int) -> tuple[Tensor, tuple[int, int]]:

@@ -27,7 +27,7 @@ from torch.optim import AdamW, Muon
 from lib.command import run
 from lib.errors import TextureError
 from lib.evaluation import rows as rows_of
-from lib.statistics.learned import DEFAULT, PAPER, Architecture
+from lib.statistics.learned import DEFAULT, PAPER, Architecture, LearnedStatistics, contrast, normalise
 from lib.training import batches, loop
 from lib.training.loop import Recipe, Trainer
 from lib.training.validation import model_losses
@@ -91,6 +91,17 @@ class MuonAndAdamW:
             part.step()
 
 
+def homogeneous(f: LearnedStatistics, y: torch.Tensor) -> list[torch.Tensor]:
+    """Densities 1/2 y_c s_k(y), s_k nearly of degree one in y, c one colour after the other: [[B,512,H,W]].
+
+    The energy 1/2 <y, s(y)> (Guth, Kadkhodaie & Simoncelli 2025) with a multiplier for each of 512 parts.
+    """
+    (read,) = f.read
+    s = contrast(y) * read(normalise(f.unet(y, [])[0]))
+    colours = (y - 0.5).repeat(1, -(-s.shape[1] // 3), 1, 1)[:, : s.shape[1]]
+    return [0.5 * colours * s]
+
+
 def halved(groups: batches.Groups) -> batches.Groups:
     """Every second photograph of each source."""
     return {name: [images[i] for i in range(0, len(images), 2)] for name, images in groups.items()}
@@ -115,6 +126,10 @@ TRIALS = {
     }),
     "paper": Trial("512 linear read-outs of the last layer, nothing built in", start=PAPER),
     "paper-scales": Trial("the same, read at five scales", architecture={"everywhere": True}, start=PAPER),
+    "homogeneous": Trial("products of image and last layer, nothing built in", start=PAPER, constants={
+        "lib.statistics.learned.LearnedStatistics.densities": homogeneous,
+        "lib.statistics.learned.LINEAR_GRADIENT_INVERSE": 1.0,
+    }),
     "three-octaves": Trial("three octaves instead of five", architecture={
         "channels": DEFAULT.channels[:3], "blocks": DEFAULT.blocks[:3],
     }),
