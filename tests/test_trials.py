@@ -95,6 +95,12 @@ def test_fewer_photographs() -> None:
     assert list(trials.largest(groups())) == ["b"]
 
 
+def test_what_comes_with_the_library_has_each_trial_once_and_a_base_for_each_sitting() -> None:
+    tables = [[row.name for row in sitting] for sitting in trials.sittings()]
+    assert all(names[0] == BASE for names in tables)
+    assert sorted(name for names in tables for name in names[1:]) == sorted(name for name in TRIALS if name != BASE)
+
+
 def test_the_table_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     (tmp_path / "photographs").mkdir()

@@ -179,8 +179,13 @@ def trials(
         print(f"{row.says:<60}" + "".join(f"{loss:8.4f}" for loss in row.losses))
 
 
-def read(folder: Path = SHIPPED) -> list[Result]:
-    """The table in a folder; that which comes with the library when none is given."""
+def sittings() -> list[list[Result]]:
+    """The tables that come with the library: in each the base, and what was trained on the same machine that day."""
+    return [read(folder) for folder in sorted(SHIPPED.glob("trials_*"))]
+
+
+def read(folder: Path) -> list[Result]:
+    """The table in a folder."""
     return rows_of.read(folder / TABLE, Result, "lib.training.trials")
 
 
