@@ -82,9 +82,10 @@ def test_sizes_are_those_of_a_level_and_its_neighbours() -> None:
     assert torch.allclose(sizes, 1 + torch.arange(30.0), rtol=0.25, atol=1.2)
 
 
-def test_statistics_of_images_under_noise_are_right_already(model: lib.Model) -> None:
+@pytest.mark.parametrize("levels", [4, 12])  # all of them measured, or some between those that are
+def test_statistics_of_images_under_noise_are_right_already(model: lib.Model, levels: int) -> None:
     """E f = mu where y is the exemplar under noise: little is left to correct there, much for the Gaussian's start."""
-    sigmas = noise_levels(4)[:-1]
+    sigmas = noise_levels(levels)[:-1]
     x = tiled(FLOWER)
     known = correction(model, x, sigmas, x.var().item(), 1.0)
     for k, sigma in enumerate(sigmas):

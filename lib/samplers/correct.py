@@ -85,7 +85,7 @@ def together(asked: Sequence[Asked], weights: Sequence[float]) -> Asked:
 
 @torch.no_grad()
 def correction(model: Model, x: Tensor, sigmas: Tensor, variance: float, share: float) -> Correction:
-    """Measured on an exemplar x [1,3,H,W] at noise levels sigmas [K]; `variance` is that of its pixels."""
+    """For noise levels sigmas [K], measured at MEASURED of them on an exemplar x [1,3,H,W] of this pixel `variance`."""
     f, mu, apart = model.statistics.deep, [], []
     basis = envelope(model.statistics, x.expand(len(sigmas), -1, -1, -1), sigmas)[:, :, None] * (
         model.lambda_phi.preconditioner if model.directions is None else model.directions
