@@ -31,8 +31,9 @@ from lib.model import Model
 from lib.multipliers import envelope
 from lib.samplers.step import APART, at_once, white_noise
 
-MEASURED = 8  # noise levels, evenly among all
-DRAWS = 8  # of noise, at each of these
+EVERY = 3  # how many noise levels there are to one that is measured,
+LEAST = 8  # but that so many are, if there are so many
+DRAWS = 8  # of noise, at each that is measured
 REACH = 2  # of these either side, within which variances are averaged
 FLAT = 0.2  # share of a statistic's variance that is the mean of all
 SHRINK = 0.6  # share of the correlations that is the photographs'
@@ -85,12 +86,13 @@ def together(asked: Sequence[Asked], weights: Sequence[float]) -> Asked:
 
 @torch.no_grad()
 def correction(model: Model, x: Tensor, sigmas: Tensor, variance: float, share: float) -> Correction:
-    """For noise levels sigmas [K], measured at MEASURED of them on an exemplar x [1,3,H,W] of this pixel `variance`."""
+    """For noise levels sigmas [K], measured at some of them on an exemplar x [1,3,H,W] of this pixel `variance`."""
     f, mu, apart = model.statistics.deep, [], []
     basis = envelope(model.statistics, x.expand(len(sigmas), -1, -1, -1), sigmas)[:, :, None] * (
         model.lambda_phi.preconditioner if model.directions is None else model.directions
     )
-    measured = np.linspace(0, len(sigmas) - 1, min(MEASURED, len(sigmas))).round().astype(int)
+    count = min(len(sigmas), max(LEAST, len(sigmas) // EVERY))
+    measured = np.linspace(0, len(sigmas) - 1, count).round().astype(int)
     for k in measured:
         noisy = x + sigmas[k] * white_noise(DRAWS, x.shape[-2], x.shape[-1], int(k), APART)
         found = torch.cat([f(some) for some in noisy.split(at_once(x))])
