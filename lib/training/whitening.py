@@ -10,9 +10,8 @@ covariance C = E r r',
 
 |W (f(x) - f(x0)) / spread|^2 is Mahalanobis's distance. `SHARE` of the mean eigenvalue is taken for delta: C is an
 average, and no texture varies quite as it says. (With less, photographs that are held out are likelier, but pictures
-no better.) The factor is such that the mean of |W r|^2 / d is 1
-for photographs that W was not learned from, by five folds: of those that it was learned from it is smaller, since they
-are hundreds for hundreds of directions.
+no better.) The factor is such that the mean of |W r|^2 / d is 1 for photographs that W was not learned from, by five
+folds: of those that it was learned from it is smaller, since they are hundreds for hundreds of directions.
 """
 
 import torch
