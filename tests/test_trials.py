@@ -24,19 +24,15 @@ def groups() -> batches.Groups:
     return {"a": images[:2], "b": images[2:]}
 
 
-def constant(place: str) -> object:
-    return resolve_name(place)
-
-
 @pytest.mark.parametrize("name", TRIALS)
 def test_a_trial_trains_and_leaves_nothing_behind(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Trainer, "_precondition", lambda self: None)
     monkeypatch.setattr(trials, "RULER", loop.Recipe("trial", steps=4, warm=0, grow=2, batch=2, size=32))
     trial, known = TRIALS[name], dict(loop.ARCHITECTURES)
-    before = {place: constant(place) for place in trial.constants}
+    before = {place: resolve_name(place) for place in trial.constants}
     with replaced(trial) as recipe:
         for place, value in trial.constants.items():
-            assert constant(place) is value
+            assert resolve_name(place) is value
             assert value != before[place]
         small = {key: value for key, value in trial.recipe.items() if key not in ("warm", "grow")}
         for key, value in small.items():
@@ -46,7 +42,7 @@ def test_a_trial_trains_and_leaves_nothing_behind(name: str, monkeypatch: pytest
             (record,) = trainer.run(until=1)
             assert np.isfinite(record.loss)
             assert trainer.model.dim == (322 if name == "three-octaves" else 512)
-    assert {place: constant(place) for place in trial.constants} == before
+    assert {place: resolve_name(place) for place in trial.constants} == before
     assert known == loop.ARCHITECTURES
     changes = [trial.recipe, trial.architecture, trial.constants, trial.start is PAPER, trial.photographs is not dict]
     assert any(changes) == (name != BASE)

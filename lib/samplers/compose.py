@@ -116,19 +116,19 @@ class Composition:
         if feedback and self.masks is not None:
             known = self.mixed(known)
         shares = [float(m.mean()) for m in self.masks] if self.masks is not None else self.weights
+        corrections = [s.correction for s in known if s.correction]
 
         def estimate(k: int, sigma: Tensor, y: Tensor) -> Tensor:
-            y = y.detach().requires_grad_()
             lam = torch.stack([w * s.lam[k] for w, s in zip(shares, known, strict=True)])
-            corrections = [s.correction for s in known if s.correction]
             if not corrections:
-                return y.detach() - sigma * predicted_noise(self.readings, lam, y) / factor
+                return y - sigma * predicted_noise(self.readings, lam, y) / factor
+            seen = y.detach().requires_grad_()
             with torch.enable_grad():
-                f = self.readings(y)
+                f = self.readings(seen)
                 found = f.detach().unbind(1)
                 asked = together([c.at(k, own) for c, own in zip(corrections, found, strict=True)], shares)
-                eps, _ = corrected(y, f, lam.expand_as(f), asked)
-            return y.detach() - sigma * eps / factor
+                eps, _ = corrected(seen, f, lam.expand_as(f), asked)
+            return y - sigma * eps / factor
 
         return walk(estimate, self.start(noise(0), SIGMA_MAX, self.total), noise, steps, ahead=not feedback)
 

@@ -127,16 +127,17 @@ def estimated(
 
     They are corrected by what the statistics of y lack, or those under a window [H,W] if there is one.
     """
-    lam, y = known.lam[k].expand(len(y), -1), y.detach().requires_grad_()
+    lam = known.lam[k].expand(len(y), -1)
     if known.correction is None:
-        return y.detach() - sigma * predicted_noise(model.statistics, lam, y), lam
+        return y - sigma * predicted_noise(model.statistics, lam, y), lam
+    seen = y.detach().requires_grad_()
     with torch.enable_grad():
-        f = model.statistics(y)
-        with torch.no_grad():
-            found = f if window is None else local(model.statistics, y, window[None])[:, 0]
-            asked = known.correction.at(k, found)
-        eps, lam = corrected(y, f, lam, asked)
-    return y.detach() - sigma * eps, lam
+        f = model.statistics(seen)
+    with torch.no_grad():
+        found = f if window is None else local(model.statistics, y, window[None])[:, 0]
+        asked = known.correction.at(k, found)
+    eps, lam = corrected(seen, f, lam, asked)
+    return y - sigma * eps, lam
 
 
 def walk(
