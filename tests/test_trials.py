@@ -14,8 +14,10 @@ from lib.errors import TextureError
 from lib.model import Model
 from lib.statistics.learned import PAPER, Architecture
 from lib.training import batches, loop, trials
+from lib.training.checkpoint import save_state
 from lib.training.loop import Trainer
-from lib.training.trials import BASE, TRIALS, MuonAndAdamW, Trial, replaced
+from lib.training.ordinary import OrdinaryDenoiser
+from lib.training.trials import BASE, KNOWN, ORDINARY, TEACHER, TRIALS, MuonAndAdamW, Trial, replaced
 
 
 def groups() -> batches.Groups:
@@ -25,27 +27,28 @@ def groups() -> batches.Groups:
 
 
 @pytest.mark.parametrize("name", TRIALS)
-def test_a_trial_trains_and_leaves_nothing_behind(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trial_trains_and_leaves_nothing_behind(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_state(tmp_path / TEACHER, OrdinaryDenoiser().state_dict())
     monkeypatch.setattr(Trainer, "_precondition", lambda self: None)
     monkeypatch.setattr(trials, "RULER", loop.Recipe("trial", steps=4, warm=0, grow=2, batch=2, size=32))
     trial, known = TRIALS[name], dict(loop.ARCHITECTURES)
     before = {place: resolve_name(place) for place in trial.constants}
-    with replaced(trial) as recipe:
+    with replaced(trial, tmp_path) as recipe:
         for place, value in trial.constants.items():
             assert resolve_name(place) is value
             assert value != before[place]
         small = {key: value for key, value in trial.recipe.items() if key not in ("warm", "grow")}
         for key, value in small.items():
             assert getattr(recipe, key) == value != getattr(trials.RULER, key)
-        if trial.constants or trial.architecture:
+        if trial.constants or trial.architecture or trial.taught:
             trainer = Trainer(recipe, batches.Crops(groups()))
             (record,) = trainer.run(until=1)
             assert np.isfinite(record.loss)
             assert trainer.model.dim == (322 if name == "three-octaves" else 512)
     assert {place: resolve_name(place) for place in trial.constants} == before
     assert known == loop.ARCHITECTURES
-    changes = [trial.recipe, trial.architecture, trial.constants, trial.start is PAPER, trial.photographs is not dict]
-    assert any(changes) == (name != BASE)
+    others = [trial.start is PAPER, trial.photographs is not dict, trial.taught]
+    assert any([trial.recipe, trial.architecture, trial.constants, *others]) == (name != BASE)
 
 
 def test_linear_read_outs_of_all_scales_are_as_many() -> None:
@@ -94,7 +97,7 @@ def test_fewer_photographs() -> None:
 def test_what_comes_with_the_library_has_each_trial_once_and_a_base_for_each_sitting() -> None:
     tables = [[row.name for row in sitting] for sitting in trials.sittings()]
     assert all(names[0] == BASE for names in tables)
-    assert sorted(name for names in tables for name in names[1:]) == sorted(name for name in TRIALS if name != BASE)
+    assert sorted(name for names in tables for name in names[1:]) == sorted(name for name in KNOWN if name != BASE)
 
 
 def test_the_table_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,6 +111,7 @@ def test_the_table_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(trials, "model_losses", lambda model, patches: [float(len(patches))])
     short = {BASE: Trial("the base"), "other": Trial("half", {"rate": 1e-3})}
     monkeypatch.setattr(trials, "TRIALS", short)
+    monkeypatch.setattr(trials, "KNOWN", tuple(short))
     app = Typer()
     app.command()(trials.trials)
     given = [str(tmp_path / "out"), "--data", str(tmp_path / "photographs"), "--minutes", "0.01"]
@@ -121,3 +125,8 @@ def test_the_table_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.Monk
     assert other.name == "other"
     with pytest.raises(TextureError, match="no trial 'nothing'"):
         trials.trials(tmp_path, [tmp_path], 1.0, ["nothing"])
+
+
+def test_what_is_taught_needs_its_teacher(tmp_path: Path) -> None:
+    with pytest.raises(TextureError, match=f"{TEACHER} is not there yet; run the trial '{ORDINARY}'"):
+        trials.teacher(tmp_path)

@@ -69,7 +69,14 @@ def loss(
     The autocovariances' part of the gradient is linear and written out; only the network's needs a double backward.
     `deep` and `mean` may be compiled, or in bfloat16.
     """
-    y = x + sigma[:, None, None, None] * eps
+    return regression(model, x, x + sigma[:, None, None, None] * eps, sigma, eps, deep, mean)
+
+
+def regression(
+    model: Model, x: Tensor, y: Tensor, sigma: Tensor, wanted: Tensor,
+    deep: Callable[..., Tensor], mean: Callable[..., Tensor],
+) -> Tensor:  # fmt: skip
+    """How far eps_hat of y is from what is wanted there, in the units of `loss`: y, wanted [B,3,H,W] -> scalar."""
     mu, quadratic = mean(model, x), model.statistics.quadratic
     if quadratic is not None:
         with torch.no_grad():
@@ -77,7 +84,7 @@ def loss(
     lam = model.multipliers(x, sigma, mu)
     known = model.architecture.known
     weights = relative_weight(x, sigma, lam[:, :known].detach() if known else None)
-    target = eps - _GAUSSIAN.to(x.device).predicted_noise(lam[:, :known], y) if known else eps
+    target = wanted - _GAUSSIAN.to(x.device).predicted_noise(lam[:, :known], y) if known else wanted
     return deep(model, y, lam[:, known:], target, weights)
 
 

@@ -8,6 +8,9 @@ modules that training consists of, and which photographs there are. All have the
 differs in it: what that one loses or wins is what the others' differences are to be read against. Minutes are those
 that the processor works, not those of the wall; noise and patches of the losses are the same for all.
 
+One is no maximum-entropy model but an ordinary denoiser that is told x, in four times the time: what could be learned
+(ordinary.py). Another learns from that one's outputs instead of from the noise, and is given its time for nothing.
+
 Rows are written as they are done, so the same command goes on where it was.
 """
 
@@ -28,13 +31,17 @@ from lib.command import run
 from lib.errors import TextureError
 from lib.evaluation import rows as rows_of
 from lib.statistics.learned import DEFAULT, PAPER, Architecture, LearnedStatistics, contrast, normalise
-from lib.training import batches, loop
+from lib.training import batches, loop, ordinary
+from lib.training.checkpoint import load_state, save_state
 from lib.training.loop import Recipe, Trainer
-from lib.training.validation import model_losses
+from lib.training.ordinary import OrdinaryDenoiser, distilling
+from lib.training.validation import losses_of, model_losses
 
 SHIPPED = Path(__file__).parents[1] / "evaluation" / "shipped"
 TABLE = "trials.json"
-BASE = "base"
+BASE, ORDINARY = "base", "ordinary"
+TEACHER = "ordinary.pt"  # beside the table
+LONGER = 4  # times the minutes, for the ordinary denoiser
 # steps are a ruler for the time: a third of it with the waves alone, the second half on large crops
 RULER = Recipe("trial", steps=900, warm=300, grow=450, batch=8, size=64)
 PATCHES, PATCH = 16, 128  # of the losses
@@ -50,6 +57,7 @@ class Trial:
     constants: Mapping[str, Any] = field(default_factory=dict)
     start: Architecture = DEFAULT
     photographs: Callable[[batches.Groups], batches.Groups] = dict
+    taught: bool = False  # by the ordinary denoiser
 
 
 @dataclass(frozen=True)
@@ -139,6 +147,7 @@ TRIALS = {
     # what is asked
     "unweighted": Trial("Eq. 4 unweighted", constants={"lib.training.loss.LEAST_LOSS": 1.0}),
     "narrow": Trial("noise levels half as spread", constants={"lib.training.loss.SIGMA_SPREAD": 0.6}),
+    "distilled": Trial("what that denoiser says instead of the noise", taught=True),
     # how it is descended
     "rate-half": Trial("half the rate", {"rate": 1e-3}),
     "rate-double": Trial("twice the rate", {"rate": 4e-3}),
@@ -154,26 +163,30 @@ TRIALS = {
     "half-photographs": Trial("half the photographs of each source", photographs=halved),
     "one-source": Trial("photographs of one source alone", photographs=largest),
 }  # fmt: skip
+SAYS = f"an ordinary denoiser told x, {LONGER} times as long"
+KNOWN = (BASE, ORDINARY, *(name for name in TRIALS if name != BASE))
 
 
 def trials(
     out: Annotated[Path, typer.Argument(help="Folder of the table.")],
     data: Annotated[list[Path], typer.Option(help="folder of photographs or patch shards; repeatable")],
     minutes: Annotated[float, typer.Option(min=0.01, help="of the processor, a trial")] = 20.0,
-    only: Annotated[list[str] | None, typer.Option(help=f"may be repeated; known: {', '.join(TRIALS)}")] = None,
+    only: Annotated[list[str] | None, typer.Option(help=f"may be repeated; known: {', '.join(KNOWN)}")] = None,
 ) -> None:
     """Train each trial, measure it, add its row to OUT/trials.json."""
     for name in only or ():
-        if name not in TRIALS:
-            raise TextureError(f"no trial {name!r}; known are {', '.join(TRIALS)}")
+        if name not in KNOWN:
+            raise TextureError(f"no trial {name!r}; known are {', '.join(KNOWN)}")
     groups, held = batches.load(data, 3 * RULER.size // 2)
     patches = batches.validation_patches(held, PATCHES, PATCH)
     path = out / TABLE
     found = read(out) if path.exists() else []
-    for name in only or TRIALS:
-        if any(row.name == name and row.minutes == minutes for row in found):
+    for name in only or KNOWN:
+        given = minutes * (LONGER if name == ORDINARY else 1)
+        if any(row.name == name and row.minutes == given for row in found):
             continue
-        found = [row for row in found if row.name != name] + [tried(name, groups, patches, minutes)]
+        try_it = tried_ordinary if name == ORDINARY else tried
+        found = [row for row in found if row.name != name] + [try_it(name, groups, patches, given, out)]
         rows_of.write(path, found)
     for row in found:
         print(f"{row.says:<60}" + "".join(f"{loss:8.4f}" for loss in row.losses))
@@ -189,37 +202,80 @@ def read(folder: Path) -> list[Result]:
     return rows_of.read(folder / TABLE, Result, "lib.training.trials")
 
 
-def tried(name: str, groups: batches.Groups, patches: torch.Tensor, minutes: float) -> Result:
-    """One trial, trained and measured."""
+def tried(name: str, groups: batches.Groups, patches: torch.Tensor, minutes: float, out: Path) -> Result:
+    """One trial, trained and measured. One that is taught needs the ordinary denoiser in `out`."""
     trial = TRIALS[name]
     images = trial.photographs(groups)
-    with replaced(trial) as recipe:
+    with replaced(trial, out) as recipe:
         trainer = Trainer(recipe, batches.Crops(images, recipe.seed))
-        told, begun = time.monotonic(), 0.0
-
-        def share(_: float) -> float:
-            nonlocal begun
-            begun = begun or time.process_time()  # what all do before the first step is not counted
-            return (time.process_time() - begun) / (60 * minutes)
-
-        for record in trainer.run(share=share):
-            if time.monotonic() - told > 10:
-                told, over = time.monotonic(), record.place / record.steps
-                print(f"{name}: {over:4.0%}, step {record.step}, loss {record.loss:.3f}", file=sys.stderr, flush=True)
+        share = _clock(minutes)
+        told = _teller(name)
+        for record in trainer.run(share=lambda _: share()):
+            told(record.place / record.steps, record.step, record.loss)
         model = trainer.averaged()
         losses = model_losses(model, patches)
     parameters, count = sum(p.numel() for p in model.parameters()), sum(len(group) for group in images.values())
     return Result(name, trial.says, minutes, trainer.step, trainer.samples, parameters, model.dim, count, losses)
 
 
+def tried_ordinary(name: str, groups: batches.Groups, patches: torch.Tensor, minutes: float, out: Path) -> Result:
+    """The ordinary denoiser, trained, kept in `out` and measured."""
+    torch.manual_seed(RULER.seed)
+    recipe = replace(RULER, batch=2 * RULER.batch, grow=2 * RULER.steps // 3)
+    net, share, told = OrdinaryDenoiser(), _clock(minutes), _teller(name)
+    step, samples = 0, 0
+    for step, loss in ordinary.train(net, recipe, batches.Crops(groups, recipe.seed), share):
+        samples += recipe.crops(int(share() * recipe.steps))[0]
+        told(share(), step, loss)
+    save_state(out / TEACHER, net.state_dict())
+    parameters, count = sum(p.numel() for p in net.parameters()), sum(len(group) for group in groups.values())
+    return Result(name, SAYS, minutes, step, samples, parameters, 0, count, losses_of(net.denoise, patches))
+
+
+def _clock(minutes: float) -> Callable[[], float]:
+    """What share of these minutes the processor has worked since this was first asked."""
+    begun = 0.0
+
+    def share() -> float:
+        nonlocal begun
+        begun = begun or time.process_time()  # what all do before the first step is not counted
+        return (time.process_time() - begun) / (60 * minutes)
+
+    return share
+
+
+def _teller(name: str) -> Callable[[float, int, float], None]:
+    """Tells how far a trial is, every ten seconds."""
+    last = time.monotonic()
+
+    def tell(over: float, step: int, loss: float) -> None:
+        nonlocal last
+        if time.monotonic() - last > 10:
+            last = time.monotonic()
+            print(f"{name}: {over:4.0%}, step {step}, loss {loss:.3f}", file=sys.stderr, flush=True)
+
+    return tell
+
+
 @contextmanager
-def replaced(trial: Trial) -> Iterator[Recipe]:
-    """The recipe of a trial, with its architecture and its constants in their places."""
+def replaced(trial: Trial, out: Path) -> Iterator[Recipe]:
+    """The recipe of a trial, with its architecture, its constants and its teacher (from `out`) in their places."""
     with ExitStack() as stack:
+        if trial.taught:
+            stack.enter_context(patch("lib.training.loss.loss", distilling(teacher(out))))
         stack.enter_context(patch.dict(loop.ARCHITECTURES, {"trial": replace(trial.start, **trial.architecture)}))
         for place, value in trial.constants.items():
             stack.enter_context(patch(place, value))
         yield replace(RULER, **trial.recipe)
+
+
+def teacher(out: Path) -> OrdinaryDenoiser:
+    """The ordinary denoiser that was trained into `out`."""
+    if not (out / TEACHER).exists():
+        raise TextureError(f"{out / TEACHER} is not there yet; run the trial {ORDINARY!r} into {out} first")
+    net = OrdinaryDenoiser()
+    net.load_state_dict(load_state(out / TEACHER))
+    return net.eval().requires_grad_(False)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 Every row sees the same patches and the same noise. The model is used as `lib.denoise` uses it.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -20,14 +21,27 @@ CHUNK = 8  # patches at a time
 def model_losses(model: Model, patches: Tensor, sigmas: tuple[float, ...] = SIGMAS, seed: int = 0) -> list[float]:
     """Mean of |eps_hat - eps|^2 over pixels, one number a noise level: patches [N,3,H,W] in [0,1]."""
     device = next(model.parameters()).device
+
+    def by_model(y: Tensor, x: Tensor, sigma: float) -> Tensor:
+        return denoise(model, y.to(device), x.to(device), sigma).cpu()
+
+    return losses_of(by_model, patches, sigmas, seed)
+
+
+def losses_of(
+    denoiser: Callable[[Tensor, Tensor, float], Tensor],
+    patches: Tensor,
+    sigmas: tuple[float, ...] = SIGMAS,
+    seed: int = 0,
+) -> list[float]:
+    """`model_losses` of any denoiser of (y, x, sigma), y and x [B,3,H,W]."""
     losses = []
     for sigma in sigmas:
         eps = noise(patches, sigma, seed)
         total = 0.0
         for x, e in zip(patches.split(CHUNK), eps.split(CHUNK), strict=True):
             y = x + sigma * e
-            estimate = (y - denoise(model, y.to(device), x.to(device), sigma).cpu()) / sigma
-            total += (estimate - e).square().mean().item() * len(x)
+            total += ((y - denoiser(y, x, sigma)) / sigma - e).square().mean().item() * len(x)
         losses.append(total / len(patches))
     return losses
 
