@@ -2,7 +2,6 @@
 
 import base64
 import contextlib
-import io
 import json
 import logging
 import os
@@ -16,11 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from lib.companion import cache, manifest
+from lib.companion.light import lightened
 from lib.companion.progress import Progress
 from lib.companion.series import Notebook, source_sha256
 from lib.errors import TextureError
-
-HEAVY, QUALITY = 60_000, 75  # characters of an encoded picture; of the JPEGs that take the place of larger ones
 
 
 @dataclass(frozen=True)
@@ -270,22 +268,14 @@ def update(chosen: Sequence[Notebook], settings: Settings) -> None:
 
 
 def _lighten(cell: Any) -> None:
-    """Turn the largest pictures of a cell into JPEGs: forges show no heavy notebooks; figures/ has them in full."""
-    from PIL import Image
-
+    """Make the largest pictures of a cell lighter."""
     for output in cell.get("outputs", []):
-        encoded = output.get("data", {}).get("image/png", "")
-        if len(encoded) > HEAVY:
-            picture = Image.open(io.BytesIO(base64.b64decode(encoded))).convert("RGB")
-            buffer = io.BytesIO()
-            picture.save(buffer, "jpeg", quality=QUALITY, subsampling=0)
-            lighter = base64.b64encode(buffer.getvalue()).decode()
-            if len(lighter) >= len(encoded):  # as of charts
-                continue
-            output.data["image/jpeg"] = lighter
-            del output.data["image/png"]
-            if "image/png" in output.metadata:
-                output.metadata["image/jpeg"] = output.metadata.pop("image/png")
+        encoded = output.get("data", {}).pop("image/png", None)
+        if encoded is not None:
+            kind, data = lightened(base64.b64decode(encoded))
+            output.data[kind] = base64.b64encode(data).decode()
+            if kind != "image/png" and "image/png" in output.metadata:
+                output.metadata[kind] = output.metadata.pop("image/png")
 
 
 @contextlib.contextmanager
