@@ -115,12 +115,11 @@ def scale_variances(x: Tensor, scales: int) -> Tensor:
 
 def envelope(f: LearnedStatistics, x: Tensor, sigma: Tensor) -> Tensor:
     """What the network's output is multiplied by (see the head of this file): x [B,3,H,W], sigma [B] -> [B,n]."""
-    variances = scale_variances(x, len(f.architecture.readouts))
+    variances = scale_variances(x, 1 + max(f.architecture.scales))
     columns = []
-    for scale, count in enumerate(f.architecture.readouts):
-        if count:
-            power, noise = variances[:, scale, None], sigma[:, None] ** 2
-            columns.append(power / (power + noise) * f.gradient_inverse(scale, (power + noise) / 4**scale))
+    for group, scale in enumerate(f.architecture.scales):
+        power, noise = variances[:, scale, None], sigma[:, None] ** 2
+        columns.append(power / (power + noise) * f.gradient_inverse(group, (power + noise) / 4**scale))
     return torch.cat(columns, 1)
 
 

@@ -142,8 +142,9 @@ def test_one_mask_for_all_is_no_mask(model: lib.Model, by: str) -> None:
 
 def test_windows_share_out_the_masks(model: lib.Model) -> None:
     masks = ramp(96, 192)
-    windows, mixed = Composition(model, [A[None], B[None]], 96, 192, masks=masks).windows()
+    windows, mixed, (regions, which) = Composition(model, [A[None], B[None]], 96, 192, masks=masks).windows()
     assert torch.allclose(mixed.sum(1), torch.ones(len(windows)))
+    assert (windows <= regions[which] + 1e-6).all()
     assert windows.sum() > 0.97 * 96 * 192  # few are too small
     assert (mixed[:, 0] > 0.99).any()
     assert (mixed[:, 1] > 0.99).any()

@@ -9,12 +9,12 @@ from torch import Tensor
 import lib
 from lib.energy import predicted_noise
 from lib.model import Model
-from lib.statistics.learned import DEFAULT, PAPER, Architecture, LearnedStatistics
+from lib.statistics.learned import DEFAULT, HYBRID, PAPER, Architecture, LearnedStatistics
 from lib.statistics.quadratic import Quadratic
 
 COARSEST = 16  # pixels of the image on one of the U-Net's coarsest
 
-both = pytest.mark.parametrize("architecture", [DEFAULT, PAPER], ids=["default", "paper"])
+all_of_them = pytest.mark.parametrize("architecture", [DEFAULT, HYBRID, PAPER], ids=["default", "hybrid", "paper"])
 
 
 def statistics(architecture: Architecture) -> LearnedStatistics:
@@ -36,7 +36,7 @@ def close(a: Tensor, b: Tensor) -> None:
     torch.testing.assert_close(a, b, rtol=1e-4, atol=2e-6)
 
 
-@both
+@all_of_them
 def test_there_are_512(architecture: Architecture) -> None:
     f = statistics(architecture)
     assert f.dim == architecture.dim == 512
@@ -45,17 +45,21 @@ def test_there_are_512(architecture: Architecture) -> None:
     assert Model(architecture).dim == 512
 
 
-def test_the_two_configurations() -> None:
-    """default: 133 built in, then 379 read at five scales. paper: nothing built in, all read at the last layer."""
+def test_the_three_configurations() -> None:
+    """default: 133 built in, then 379 read at five scales. paper: nothing built in, all read at the last layer.
+
+    hybrid: 133 built in, 216 of waves at four octaves, 163 of a U-Net at the three from the second on.
+    """
     assert (DEFAULT.known, sum(DEFAULT.readouts), len(DEFAULT.readouts)) == (133, 379, 5)
-    assert (PAPER.known, PAPER.readouts) == (0, (512, 0, 0, 0, 0))
-    x = photographs(32, 48)
-    shapes = [(2, n, 32 >> s, 48 >> s) for s, n in enumerate(DEFAULT.readouts)]
-    assert [tuple(phi.shape) for phi in statistics(DEFAULT).densities(x)] == shapes
-    assert [tuple(phi.shape) for phi in statistics(PAPER).densities(x)] == [(2, 512, 32, 48)]
+    assert (PAPER.known, PAPER.readouts) == (0, (512,))
+    assert (HYBRID.known, HYBRID.readouts) == (133, (27, 47, 63, 79, 55, 54, 54))
+    assert HYBRID.scales == (0, 1, 2, 3, 1, 2, 3)
+    for architecture in (DEFAULT, HYBRID, PAPER):
+        shapes = [(2, n, 32 >> s, 48 >> s) for s, n in zip(architecture.scales, architecture.readouts, strict=True)]
+        assert [tuple(phi.shape) for phi in statistics(architecture).densities(photographs(32, 48))] == shapes
 
 
-@both
+@all_of_them
 def test_statistics_are_spatial_averages_of_the_densities(architecture: Architecture) -> None:
     f, x = statistics(architecture), photographs(48, 32)
     averages = torch.cat([phi.mean((2, 3)) for phi in f.densities(x)], 1)
@@ -64,14 +68,14 @@ def test_statistics_are_spatial_averages_of_the_densities(architecture: Architec
         close(f(x)[:, : architecture.known], Quadratic()(x))
 
 
-@both
+@all_of_them
 @pytest.mark.parametrize("shift", [(COARSEST, 0), (0, -COARSEST), (2 * COARSEST, 3 * COARSEST)])
 def test_shifts_change_nothing(architecture: Architecture, shift: tuple[int, int]) -> None:
     f, x = statistics(architecture), photographs(48, 64)
     close(f(x.roll(shift, (2, 3))), f(x))
 
 
-@both
+@all_of_them
 def test_tiles_have_the_statistics_of_one(architecture: Architecture) -> None:
     """f knows no size: f(tile(x)) = f(x), and no place in the tiling differs from its copies."""
     f, x = statistics(architecture), photographs(32, 48)
@@ -81,14 +85,14 @@ def test_tiles_have_the_statistics_of_one(architecture: Architecture) -> None:
         torch.testing.assert_close(whole, one.repeat(1, 1, 2, 3), rtol=1e-4, atol=1e-4)
 
 
-@both
+@all_of_them
 def test_images_of_a_batch_do_not_see_each_other(architecture: Architecture) -> None:
     f, x = statistics(architecture), photographs(33, 50)
     close(f(x), torch.cat([f(x[:1]), f(x[1:])]))
     close(f(x.flip(0)), f(x).flip(0))
 
 
-@both
+@all_of_them
 @pytest.mark.parametrize("size", [(32, 32), (33, 47), (35, 64), (63, 39)])
 def test_any_size_will_do(architecture: Architecture, size: tuple[int, int]) -> None:
     f, x = statistics(architecture), photographs(*size)
@@ -107,6 +111,28 @@ def test_larger_pieces_of_a_texture_agree_better() -> None:
         a, b = (f(x[..., at : at + size, at : at + size])[:, DEFAULT.known :] for at in (0, 224))
         spread.append(((a - b).norm() / (a + b).norm()).item())
     assert spread[1] < 0.7 * spread[0]
+
+
+def test_what_a_unet_of_its_own_reads_can_neither_fade_nor_grow() -> None:
+    """Read-outs of twice the length, and last features of twice the size, leave its statistics as they were."""
+    f, x = statistics(HYBRID), photographs(64, 48)
+    before = f.deep(x)[:, 216:]
+    for parameter in f.read.parameters():
+        parameter.mul_(2)
+    close(f.deep(x)[:, 216:], before)
+    finest = f.unet.decoder[0]
+    forward = finest.forward
+    finest.forward = lambda h: 2 * forward(h)  # type: ignore[method-assign]
+    torch.testing.assert_close(f.deep(x)[:, 216:], before, rtol=1e-3, atol=1e-4)
+
+
+def test_waves_apart_are_silent_where_they_are_asked_to_be() -> None:
+    f, x = statistics(HYBRID), photographs(32, 32)
+    whole = f.deep(x)
+    f.silent = True
+    assert torch.equal(f.deep(x)[:, :216], torch.zeros(2, 216))
+    close(f.deep(x)[:, 216:], whole[:, 216:])
+    close(f.deep(x, silenced=False), whole)
 
 
 def test_papers_statistics_are_linear_read_outs() -> None:
@@ -141,7 +167,7 @@ def test_before_training_the_network_adds_nothing() -> None:
     close(f(x), before)
 
 
-@both
+@all_of_them
 def test_noise_levels_of_any_size_give_finite_numbers(architecture: Architecture) -> None:
     f = statistics(architecture)
     noise = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))

@@ -58,6 +58,38 @@ def test_a_window_sees_what_is_under_it() -> None:
     assert ((found - own).norm(dim=1) < 0.1 * (own[0] - own[1]).norm()).all()
 
 
+@pytest.fixture(scope="module")
+def hybrid() -> lib.Model:
+    from lib.statistics.learned import HYBRID
+
+    torch.manual_seed(0)
+    return lib.Model(HYBRID).eval().requires_grad_(False)
+
+
+def test_a_network_of_its_own_is_measured_under_the_window(hybrid: lib.Model) -> None:
+    """Beside something that drowns it, half a picture has nearly the statistics that it has alone."""
+    f = hybrid.statistics
+    loud = (0.5 + 8 * (torch.rand(1, 3, 128, 128, generator=torch.Generator().manual_seed(0)) - 0.5)).clamp(0, 1)
+    texture = lib.exemplar("marble")[None, :, :128, :128]
+    left = torch.zeros(128, 256)
+    left[16:112, 16:96] = 1
+    alone = local(f, texture, left[None, :, :128])[0, 0, -163:]
+    beside = torch.cat([texture, loud], -1)
+    under = local(f, beside, left[None])[0, 0, -163:]
+    whole = local(f, beside, left[None], (torch.ones(1, 128, 256), torch.zeros(1, dtype=torch.long)))[0, 0, -163:]
+    assert (under - alone).norm() < 0.1 * (whole - alone).norm()
+
+
+def test_windows_of_one_region_share_its_measure(hybrid: lib.Model) -> None:
+    f, windows = hybrid.statistics, hats(64, 96, 32)
+    everywhere = (torch.ones(1, 64, 96), torch.zeros(len(windows), dtype=torch.long))
+    under = local(f, GRASS, windows, everywhere)
+    assert torch.allclose(windows.mean((1, 2)) @ under[0], f(GRASS)[0], atol=2e-5)
+    own = local(f, GRASS, windows)
+    assert torch.allclose(own[0, 2], local(f, GRASS, windows[2:3])[0, 0], atol=2e-5)
+    assert not torch.allclose(own, under, atol=1e-3)
+
+
 def test_sizes_that_do_not_halve(model: lib.Model) -> None:
     x = GRASS[..., :37, :51]
     under = local(model.statistics, x, torch.rand(3, 37, 51, generator=torch.Generator().manual_seed(0)) + 0.1)

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from lib.errors import TextureError
-from lib.training import batches
+from lib.training import batches, checkpoint, cli
 from lib.training.loop import Recipe, Trainer, gradient_cosine, rate
 from lib.training.loss import SIGMA_MEDIAN, deep_loss, deep_loss_bf16, draw_sigma
 from lib.training.validation import SIGMAS, log_losses, model_losses
@@ -24,7 +24,7 @@ def crops(seed: int = 0) -> batches.Crops:
     return batches.Crops({"a": images[:1], "b": images[1:]}, seed)
 
 
-@pytest.mark.parametrize("configuration", ["default", "paper"])
+@pytest.mark.parametrize("configuration", ["default", "hybrid", "paper"])
 def test_resumption_gives_the_weights_of_an_uninterrupted_run(tmp_path: Path, configuration: str) -> None:
     recipe = Recipe(configuration, steps=4, warm=1, batch=2, size=32)
     whole = Trainer(recipe, crops())
@@ -49,6 +49,28 @@ def test_a_state_of_another_recipe_is_refused(tmp_path: Path) -> None:
     (tmp_path / "state.pt").write_bytes(b"nothing")
     with pytest.raises(TextureError, match=r"state\.pt"):
         Trainer(RECIPE, crops()).resume(tmp_path / "state.pt")
+
+
+def test_training_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
+    """From its weights and lambda's basis, nothing silent; the card adds up, a chain of them too."""
+    path = tmp_path / "first.safetensors"
+    first = Trainer(Recipe(steps=3, warm=2, batch=2, size=32), crops())
+    list(first.run())
+    cli.write(first, [tmp_path], path, {})
+    recipe = Recipe(steps=2, warm=2, batch=2, size=32, start=str(path))
+    second = Trainer(recipe, crops(seed=1))
+    for key, value in checkpoint.load(path).state_dict().items():
+        assert torch.equal(second.model.state_dict()[key], value), key
+    list(second.run())
+    assert not second.model.statistics.silent
+    card = cli.write(second, [tmp_path], tmp_path / "second.safetensors", {}).with_suffix(".md").read_text()
+    assert "which had seen 6 samples" in card
+    assert "10 in" in card
+    assert "alone" not in card
+    third = cli.before(str(tmp_path / "second.safetensors"))
+    assert (third["samples"], third["trained_steps"]) == (10, 5)
+    with pytest.raises(TextureError, match="is no paper"):
+        Trainer(Recipe("paper", start=str(path)), crops())
 
 
 def test_training_lowers_the_loss_on_what_it_sees() -> None:

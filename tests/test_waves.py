@@ -44,6 +44,16 @@ def test_the_counts(waves: Waves) -> None:
         assert waves.energies(responses[s], s).shape[1] == Waves.readouts(OCTAVES)[s]
 
 
+def test_without_singles_there_are_pairs_and_pooled_energies_alone() -> None:
+    assert Waves.readouts(4, singles=False) == (27, 47, 63, 79)
+    pairs, x = Waves(4, singles=False).requires_grad_(False), torch.rand(2, 3, 32, 32)
+    whole, alone = (waves(x) for waves in (Waves(4), pairs))
+    for s, (v, u) in enumerate(zip(whole[0], alone[0], strict=True)):
+        torch.testing.assert_close(v[:, : u.shape[1]], u)
+        assert pairs.energies(u, s).shape[1] == Waves.readouts(4, singles=False)[s]
+        assert len(Waves.log_c(s, singles=False)) == Waves.readouts(4, singles=False)[s]
+
+
 def test_a_flat_image_has_no_waves(waves: Waves) -> None:
     colour = torch.tensor([0.1, 0.5, 0.9])[None, :, None, None].expand(1, 3, 32, 32)
     responses, _ = waves(colour)

@@ -164,26 +164,29 @@ class Composition:
         if self.masks is None:
             shares = torch.tensor(self.weights) / sum(self.weights)
             return lambda x: (in_units(self.model, self.readings(x) - mu, spread) * shares).sum(1)
-        windows, mixed = self.windows()
+        windows, mixed, of = self.windows()
         room = torch.tensor([float(x0.shape[-2] * x0.shape[-1]) for x0 in self.textures])
         smaller = ((mixed @ room) / area(windows)).sqrt()[:, None]  # a smaller piece varies more
         mu, spread = mixed @ mu, (mixed @ spread) * smaller
         shares = windows.sum((-2, -1)) / windows.sum()
 
         def loss(x: Tensor) -> Tensor:
-            f = local(self.model.statistics, x, windows)
+            f = local(self.model.statistics, x, windows, of)
             return (in_units(self.model, f - mu, spread) * shares).sum(1)
 
         return loss
 
-    def windows(self) -> tuple[Tensor, Tensor]:
-        """Masks times hats [J,H,W], those large enough to hold a texture; and how much of each it is: [J,K]."""
+    def windows(self) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
+        """Masks times hats [J,H,W], those large enough to hold a texture; how much of each it is: [J,K]; its region."""
         assert self.masks is not None
-        found = (self.masks[:, None] * hats(*self.size, PITCH)).flatten(0, 1)
+        every = self.masks[:, None] * hats(*self.size, PITCH)
+        which = torch.arange(len(every))[:, None].expand(every.shape[:2]).flatten()
+        found = every.flatten(0, 1)
         size = area(found).nan_to_num()
-        found = found[size >= min(LEAST_AREA, float(size.max()))]
+        large = size >= min(LEAST_AREA, float(size.max()))
+        found, which = found[large], which[large]
         mixed = torch.einsum("jhw,khw->jk", found, self.masks) / found.sum((-2, -1))[:, None]
-        return found, mixed
+        return found, mixed, (self.masks, which)
 
 
 def compose_steps(

@@ -1,15 +1,18 @@
 """f_theta: the learned statistics, spatial averages of what a U-Net reads in an image (Ronneberger et al. 2015).
 
-f_k(y) = mean over pixels of phi_k(y), phi_k a read-out of the U-Net's decoder. Two configurations:
+f_k(y) = mean over pixels of phi_k(y), phi_k a read-out of the U-Net's decoder. Three configurations:
 
     paper      512 linear read-outs of the last layer, nothing built in (Zhao & Simoncelli);
     default    133 fixed autocovariances (see quadratic.py) and 379 potentials log(|v|^2 + c^2) at every scale of the
                decoder, with c learned and v = u + r W h: u the response of a learned wave (see waves.py), and what
-               the decoder's features h add to it, in units of the local contrast r.
+               the decoder's features h add to it, in units of the local contrast r;
+    hybrid     133 fixed autocovariances, 216 potentials of pairs of waves, and 163 potentials log(1 + v^2) of a U-Net
+               of its own (see unet.py), v = w.h, w of length one, read at three scales.
 
 Logarithmic potentials are those of filters whose responses have heavy tails, as in FRAME (Zhu, Wu & Mumford 1998).
-Even before training they explain some of what a Gaussian leaves, which the read-outs of an untrained U-Net do not;
-so training starts with the waves, and the network adds what they cannot see.
+Even before training, waves explain some of what a Gaussian leaves, which the read-outs of an untrained U-Net do not.
+In `default` training starts with the waves, and the network adds what they cannot see; in `hybrid` it starts with the
+network, which would otherwise find little left to learn from, and the waves add what it cannot see.
 
 The network sees y alone, not sigma. Every convolution is periodic, so that f knows no border: shift the image
 round by a multiple of the coarsest pixel and f does not change. It is smooth (SiLU), since training needs its
@@ -18,12 +21,14 @@ second derivative, and needs no image size in particular.
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lib.statistics.quadratic import Quadratic
+from lib.statistics.unet import GroupedUNet, along
 from lib.statistics.waves import FIRST, Waves, around, convolve, doubled, even, halved
 
 LEAST_ENERGY = 1e-5  # pixel units squared: contrast under a grey level is none
@@ -40,16 +45,29 @@ class Architecture:
     waves: bool = True  # potentials of waves and the built-in autocovariances; False: `linear` read-outs alone
     linear: int = 512
     everywhere: bool = False  # linear read-outs at every scale of the decoder, in equal parts; False: at the finest
+    apart: bool = False  # waves and U-Net have potentials of their own; False: the U-Net adds to the waves
+    octaves: int = 4  # of the waves, where they are apart
+    potentials: int = 163  # of the U-Net, where it is apart; in equal parts at the scales 1, 2, ...
 
     @property
     def readouts(self) -> tuple[int, ...]:
-        """How many of the network's statistics are read at each scale."""
-        scales = len(self.channels)
+        """How many of the network's statistics are read together, in f's order: at the scales of `scales`."""
+        depth = len(self.channels)
+        if self.apart:
+            shares = (self.potentials // depth + (s < self.potentials % depth) for s in range(depth))
+            return (*Waves.readouts(self.octaves, singles=False), *shares)
         if self.waves:
-            return Waves.readouts(scales)
+            return Waves.readouts(depth)
         if self.everywhere:
-            return tuple((self.linear + s) // scales for s in range(scales))
-        return (self.linear,) + (0,) * (scales - 1)
+            return tuple((self.linear + s) // depth for s in range(depth))
+        return (self.linear,)
+
+    @property
+    def scales(self) -> tuple[int, ...]:
+        """At which scale each of `readouts` is read, 0 being the image's."""
+        if self.apart:
+            return (*range(self.octaves), *range(1, 1 + len(self.channels)))
+        return tuple(range(len(self.readouts)))
 
     @property
     def dim(self) -> int:
@@ -63,6 +81,7 @@ class Architecture:
 
 
 DEFAULT = Architecture()
+HYBRID = Architecture((48, 96, 160), (2, 2, 2), apart=True)
 PAPER = Architecture(waves=False)
 # The same at ten times the arithmetic, some 10 GFLOP a forward pass at 128x128: for a GPU.
 LARGE = Architecture((80, 128, 160, 192, 256), (1, 1, 2, 2, 2))
@@ -137,14 +156,23 @@ class LearnedStatistics(nn.Module):
         super().__init__()
         a = architecture
         self.architecture, self.name, self.dim = a, "learned", a.dim
-        # while silent, only the waves speak: equal to the whole as long as `read` is zero, and far quicker
+        # while silent, only what learns first speaks: the waves, or where they are apart, the U-Net
         self.silent = False
+        if a.apart:
+            self.quadratic: Quadratic | None = Quadratic()
+            self.waves: Waves | None = Waves(a.octaves, singles=False)
+            self.log_c = nn.ParameterList(Waves.log_c(s, singles=False) for s in range(a.octaves))
+            self.unet: UNet | GroupedUNet = GroupedUNet(a.channels, a.blocks)
+            self.read = nn.ModuleList(
+                nn.Conv2d(c, n, 1, bias=False) for c, n in zip(a.channels, a.readouts[a.octaves :], strict=True)
+            )
+            return
         octaves = len(a.channels)
         self.unet = UNet(a.channels, a.blocks, tuple(FIRST * (s + 1) for s in range(octaves)) if a.waves else ())
         self.quadratic = Quadratic() if a.waves else None
         self.waves = Waves(octaves) if a.waves else None
         if self.waves is None:
-            self.read = nn.ModuleList(nn.Conv2d(c, n, 1) for c, n in zip(a.channels, a.readouts, strict=True) if n)
+            self.read = nn.ModuleList(nn.Conv2d(a.channels[s], n, 1) for s, n in enumerate(a.readouts))
             return
         self.read = nn.ModuleList(nn.Conv2d(c, self.waves.responses(s), 1) for s, c in enumerate(a.channels))
         self.log_c = nn.ParameterList(Waves.log_c(s) for s in range(octaves))
@@ -155,18 +183,26 @@ class LearnedStatistics(nn.Module):
         deep = self.deep(y)
         return deep if self.quadratic is None else torch.cat([self.quadratic(y), deep], 1)
 
-    def deep(self, y: Tensor) -> Tensor:
-        """The statistics of the network alone, the last `sum(readouts)` of f: [B,3,H,W] -> [B,n]."""
-        return torch.cat([phi.float().mean((2, 3)) for phi in self.densities(y)], 1)
+    def deep(self, y: Tensor, silenced: bool = True) -> Tensor:
+        """The statistics of the network, the last of f, after those that are built in: [B,3,H,W] -> [B,n].
 
-    def maps(self, y: Tensor) -> list[Tensor]:
-        """All maps whose spatial averages are f, in f's order: [B,n,h,w] each, of the resolutions that they have."""
-        return ([] if self.quadratic is None else [self.quadratic.maps(y)]) + self.densities(y)
+        Those of waves apart are zero while they are `silent`, if they are to be `silenced`.
+        """
+        return torch.cat([phi.float().mean((2, 3)) for phi in self.densities(y, silenced)], 1)
 
-    def densities(self, y: Tensor) -> list[Tensor]:
-        """phi_k, the maps whose spatial averages are the network's statistics, finest scale first."""
+    def maps(self, y: Tensor, region: Tensor | None = None) -> list[Tensor]:
+        """All maps whose spatial averages are f, in f's order: [B,n,h,w] each, of the resolutions that they have.
+
+        A U-Net of its own measures its features under `region` [H,W], if there is one.
+        """
+        return ([] if self.quadratic is None else [self.quadratic.maps(y)]) + self.densities(y, region=region)
+
+    def densities(self, y: Tensor, silenced: bool = True, region: Tensor | None = None) -> list[Tensor]:
+        """phi_k, the maps whose spatial averages are the network's statistics, in the order of `readouts`."""
         if self.waves is None:
             return [read(normalise(h)) for read, h in zip(self.read, self.unet(y, []), strict=False)]
+        if self.architecture.apart:
+            return self._waves_apart(y, self.silent and silenced) + self._network_apart(y, region)
         responses, contrasts = self.waves(y)
         features = [None] * len(responses) if self.silent else self.unet(y, contrasts)
         densities = []
@@ -177,14 +213,30 @@ class LearnedStatistics(nn.Module):
             densities.append(torch.log(self.waves.energies(v, s) + torch.exp(2 * self.log_c[s])[:, None, None]))
         return densities
 
-    def gradient_inverse(self, scale: int, variance: Tensor) -> Tensor:
-        """One over the typical slope of the potentials of a scale for responses of this variance: [B,1] -> [B,n].
+    def _waves_apart(self, y: Tensor, silent: bool) -> list[Tensor]:
+        waves = cast(Waves, self.waves)
+        if silent:
+            return [y.new_zeros(len(y), len(log_c), 1, 1) for log_c in self.log_c]
+        energies = [waves.energies(v, s) for s, v in enumerate(waves(y)[0])]
+        return [torch.log(e + torch.exp(2 * c)[:, None, None]) for e, c in zip(energies, self.log_c, strict=True)]
 
-        For Gaussian v the slope 2v / (v^2 + c^2) has a root mean square of about (c sd)^(-1/2).
+    def _network_apart(self, y: Tensor, region: Tensor | None) -> list[Tensor]:
+        features = cast(GroupedUNet, self.unet)(conditioned(y), region)
+        responses = [along(h, cast(nn.Conv2d, read)) for h, read in zip(features, self.read, strict=True)]
+        return [torch.log1p(v.float().square()) for v in responses]
+
+    def gradient_inverse(self, group: int, variance: Tensor) -> Tensor:
+        """One over the typical slope of a group of potentials (of `readouts`): [B,1] -> [B,n].
+
+        For Gaussian v of the variance that is given, the slope 2v / (v^2 + c^2) has a root mean square of about
+        (c sd)^(-1/2). What a U-Net of its own reads is measured against the whole picture: by its contrast.
         """
+        count = self.architecture.readouts[group]
         if self.waves is None:
-            return LINEAR_GRADIENT_INVERSE * torch.ones_like(variance).expand(-1, self.architecture.readouts[scale])
-        c = torch.exp(self.log_c[scale].detach())
+            return LINEAR_GRADIENT_INVERSE * torch.ones_like(variance).expand(-1, count)
+        if group >= len(self.log_c):
+            return variance.sqrt().expand(-1, count)
+        c = torch.exp(self.log_c[group].detach())
         return (c * (variance + c**2).sqrt()).sqrt()
 
 

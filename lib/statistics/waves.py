@@ -105,11 +105,13 @@ def _sources(octave: int) -> list[list[int]]:
 class Waves(nn.Module):
     """y [B,3,H,W] -> responses and moduli by octave; `readouts` potentials and `responses` channels at each."""
 
-    def __init__(self, octaves: int) -> None:
+    def __init__(self, octaves: int, singles: bool = True) -> None:
+        """Without `singles` there are no ridges and no grey levels: what does not come in pairs."""
         super().__init__()
-        self.octaves = octaves
-        self.first = nn.ModuleList(nn.Conv2d(3, 2 * FIRST + ANGLES, SIDE) for _ in range(octaves))
-        self.levels = nn.ModuleList(nn.Conv2d(3, len(_levels(s)), 1) for s in range(octaves))
+        self.octaves, self.singles = octaves, singles
+        ridges = ANGLES if singles else 0
+        self.first = nn.ModuleList(nn.Conv2d(3, 2 * FIRST + ridges, SIDE, bias=singles) for _ in range(octaves))
+        self.levels = nn.ModuleList(nn.Conv2d(3, len(_levels(s)), 1) for s in range(octaves if singles else 0))
         self.second = nn.ModuleList(
             nn.Conv2d(FIRST * s, 2 * contrast_waves(s), SIDE, bias=False) for s in range(1, octaves)
         )
@@ -118,9 +120,9 @@ class Waves(nn.Module):
                 self._start(s)
 
     @staticmethod
-    def readouts(octaves: int) -> tuple[int, ...]:
+    def readouts(octaves: int, singles: bool = True) -> tuple[int, ...]:
         """Number of potentials at each octave."""
-        return tuple(_pairs(s) + _singles(s) + 3 * len(POOLED_C) for s in range(octaves))
+        return tuple(_pairs(s) + singles * _singles(s) + 3 * len(POOLED_C) for s in range(octaves))
 
     @staticmethod
     def responses(octave: int) -> int:
@@ -143,7 +145,9 @@ class Waves(nn.Module):
                 finer = halved(finer)
                 parts.append(convolve(finer, _conv(self.second, s - 1)))
                 moduli = torch.cat([finer, moduli], 1)
-            responses.append(torch.cat([*parts, ridges, convolve(y, _conv(self.levels, s))], 1))
+            if self.singles:
+                parts += [ridges, convolve(y, _conv(self.levels, s))]
+            responses.append(torch.cat(parts, 1))
             contrasts.append(moduli)
             finer = moduli
         return responses, contrasts
@@ -156,21 +160,23 @@ class Waves(nn.Module):
         return torch.cat([energy, responses[:, pairs:].square(), pooled.repeat(1, len(POOLED_C), 1, 1)], 1)
 
     @staticmethod
-    def log_c(octave: int) -> Tensor:
+    def log_c(octave: int, singles: bool = True) -> Tensor:
         """ln c of each potential log(|v|^2 + c^2) at first: [readouts[s]]."""
         least, most = (math.log(c) for c in C_RANGE)
-        alone = torch.empty(_pairs(octave) + _singles(octave)).uniform_(least, most)
+        alone = torch.empty(_pairs(octave) + singles * _singles(octave)).uniform_(least, most)
         return torch.cat([alone, torch.tensor(POOLED_C).log().repeat_interleave(3)])
 
     def _start(self, s: int) -> None:
         colours, gabors = opponent(), _gabors()  # [3,3], [2 ANGLES,SIDE,SIDE] (even, odd, even, ...)
-        first, levels = _conv(self.first, s), _conv(self.levels, s)
+        first = _conv(self.first, s)
         filters = [colour[:, None, None] * g for colour in colours for g in gabors]
-        filters += [colours[0][:, None, None] * gabors[2 * angle] for angle in range(ANGLES)]
+        if self.singles:
+            filters += [colours[0][:, None, None] * gabors[2 * angle] for angle in range(ANGLES)]
+            cast(Tensor, first.bias).copy_(torch.tensor([0.0] * 2 * FIRST + [-RIDGE_OFFSET] * ANGLES))
+            levels = _conv(self.levels, s)
+            levels.weight.copy_(torch.stack([colours[c] for c, _ in _levels(s)])[:, :, None, None])
+            cast(Tensor, levels.bias).copy_(torch.tensor([-offset for _, offset in _levels(s)]))
         first.weight.copy_(torch.stack(filters))
-        cast(Tensor, first.bias).copy_(torch.tensor([0.0] * 2 * FIRST + [-RIDGE_OFFSET] * ANGLES))
-        levels.weight.copy_(torch.stack([colours[c] for c, _ in _levels(s)])[:, :, None, None])
-        cast(Tensor, levels.bias).copy_(torch.tensor([-offset for _, offset in _levels(s)]))
         if s:
             second = _conv(self.second, s - 1).weight
             second.zero_()

@@ -24,9 +24,10 @@ def write_card(model: Model, recipe: dict[str, Any], data_card: str = "") -> str
         "For making, denoising and comparing images of *textures*: homogeneous surfaces. Not for scenes or objects.",
         "",
         "## How it was made",
-        f"{recipe['trained_steps']:,} steps, {_schedule(recipe)} "
+        f"{recipe['trained_steps']:,} steps, {_schedule(recipe, 'U-Net' if architecture.apart else 'waves')} "
         f"({recipe['samples']:,} samples; the paper: 5 million of 128x128); AdamW at "
         f"{recipe['rate']:g}, seed {recipe['seed']}, {recipe['seconds'] / 60:.0f} minutes on {machine}.",
+        *_before(recipe),
         "",
         data_card or f"Data: {', '.join(recipe['data'])}.",
     ]
@@ -46,8 +47,8 @@ def write_card(model: Model, recipe: dict[str, Any], data_card: str = "") -> str
     return "\n".join(lines) + "\n"
 
 
-def _schedule(recipe: dict[str, Any]) -> str:
-    """When the U-Net joins and the crops grow: by steps, or by shares of the time that was given."""
+def _schedule(recipe: dict[str, Any], first: str) -> str:
+    """How long what learns `first` is alone, and when crops grow: by steps, or by shares of the time that was given."""
     warm, grow = recipe["warm"], recipe["grow"]
     crops = f"{recipe['batch']} crops of {recipe['size']}x{recipe['size']} pixels a step"
     if recipe.get("minutes"):
@@ -56,7 +57,19 @@ def _schedule(recipe: dict[str, Any]) -> str:
     else:
         begun, grown = f"{warm:,} of them", f"from step {grow:,} on"
     later = "" if grow >= recipe["steps"] else f", {grown} half as many, of 3/2 the side"
-    return f"{begun} with the waves alone; {crops}{later}"
+    alone = "" if recipe.get("start") else f"{begun} with the {first} alone; "
+    return f"{alone}{crops}{later}"
+
+
+def _before(recipe: dict[str, Any]) -> list[str]:
+    """What the model had learned when this training began, and what it comes to in all."""
+    if not (before := recipe.get("before")):
+        return []
+    minutes, samples = (recipe["seconds"] + before["seconds"]) / 60, recipe["samples"] + before["samples"]
+    return [
+        f"Begun from the weights of `{before['name']}` (sha256 `{before['sha256']}`), which had seen "
+        f"{before['samples']:,} samples in {before['seconds'] / 60:.0f} minutes: {samples:,} in {minutes:.0f} in all."
+    ]
 
 
 def _processor() -> str:

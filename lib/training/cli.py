@@ -1,9 +1,10 @@
 """`python -m lib train`: from a folder of photographs or patch shards to a checkpoint with its card."""
 
+import hashlib
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -24,14 +25,17 @@ PATCHES, PATCH = 16, 128  # of the validation set; lags of 32 pixels cannot be t
 def train(
     data: Annotated[list[Path], typer.Option(help="folder of photographs or patch shards; repeatable")],
     out: Annotated[Path, typer.Option(help="folder of the run: state, losses, model, card")] = Path("runs/default"),
-    config: Annotated[str, typer.Option(help="default, paper, large, large-paper")] = "default",
+    config: Annotated[str, typer.Option(help="default, hybrid, paper, large, large-paper")] = "default",
     steps: Annotated[int, typer.Option(min=1, help="steps in all; more than before goes on training")] = 6000,
-    warm: Annotated[int, typer.Option(min=0, help="of these, with the waves alone")] = 4000,
+    warm: Annotated[int, typer.Option(min=0, help="of these, with the waves alone (hybrid: the U-Net)")] = 4000,
     grow: Annotated[int, typer.Option(min=0, help="from this step on, half as many crops, of 3/2 the side")] = 2500,
     batch: Annotated[int, typer.Option(min=1, help="crops a step")] = 16,
     size: Annotated[int, typer.Option(min=32, help="side of a crop at first, pixels")] = 64,
-    rate: Annotated[float, typer.Option(min=0.0, help="learning rate")] = 2e-3,
+    rate: Annotated[float, typer.Option(min=0.0, help="learning rate; hybrid learns nothing above 1e-3")] = 2e-3,
     seed: Annotated[int, typer.Option(min=0)] = 0,
+    start: Annotated[
+        str, typer.Option(help="model to go on from, by name or .safetensors; nothing is silent then", metavar="MODEL")
+    ] = "",
     minutes: Annotated[
         float, typer.Option(min=0.0, help="instead of steps: time for all sittings, on which the schedule is stretched")
     ] = 0.0,
@@ -50,7 +54,7 @@ def train(
     Under torchrun (torchrun --nproc-per-node 8 -m lib train ...) the processes share each batch.
     """
     begun = time.monotonic()
-    recipe = Recipe(config, steps, warm, grow, batch, size, rate, seed)
+    recipe = Recipe(config, steps, warm, grow, batch, size, rate, seed, start)
     out.mkdir(parents=True, exist_ok=True)  # now, not after an hour
     train_groups, held = batches.load(data, size if grow >= steps else 3 * size // 2)
     world = join(device)
@@ -99,7 +103,19 @@ def write(
     if trainer.world.rank:
         return path
     recipe = {**asdict(trainer.recipe), "seconds": round(trainer.seconds), "trained_steps": trainer.step,
-              "samples": trainer.samples, "minutes": minutes,
+              "samples": trainer.samples, "minutes": minutes, "before": before(trainer.recipe.start),
               "data": [folder.name for folder in data], "losses": losses}  # fmt: skip
     model = trainer.averaged()
     return checkpoint.save(model, path, write_card(model, recipe), recipe)
+
+
+def before(start: str) -> dict[str, Any]:
+    """What the model that training went on from had seen, all that it went on from included; nothing for none."""
+    if not start:
+        return {}
+    path, recipe = checkpoint.find(start), checkpoint.recipe(start)
+    earlier = {key: recipe.get("before", {}).get(key, 0) for key in ("seconds", "samples", "trained_steps")}
+    return {
+        "name": path.stem, "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        **{key: recipe[key] + value for key, value in earlier.items()},
+    }  # fmt: skip

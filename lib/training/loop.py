@@ -19,7 +19,7 @@ from torch import Tensor
 
 from lib.errors import TextureError
 from lib.model import Model
-from lib.statistics.learned import DEFAULT, LARGE, LARGE_PAPER, PAPER
+from lib.statistics.learned import DEFAULT, HYBRID, LARGE, LARGE_PAPER, PAPER
 from lib.training import checkpoint
 from lib.training.batches import Crops
 from lib.training.loss import (
@@ -38,7 +38,11 @@ from lib.training.world import ALONE, World
 # noise, and the second layer has 1,200 weights a filter: at the full rate it has no shape left after a thousand
 # steps, and matched images lose theirs, though the loss goes on falling.
 WAVES_SHARE, READ_SHARE = 0.05, 0.25
-CONFIGURATIONS = {"default": DEFAULT, "paper": PAPER}
+APART_SHARE = 0.2  # the same for waves that nothing is added to
+# What lambda_phi's outputs for the statistics of a U-Net of its own are multiplied by, in the place of a basis: at ten
+# times as much, multipliers are ahead of the features that they are for, and the U-Net never learns any.
+NETWORK_UNIT = 10.0
+CONFIGURATIONS = {"default": DEFAULT, "hybrid": HYBRID, "paper": PAPER}
 ARCHITECTURES = {**CONFIGURATIONS, "large": LARGE, "large-paper": LARGE_PAPER}  # the last two for a GPU
 READ_EVERY = 20  # steps
 PRECONDITION_BATCH = 64  # crops at most: one gradient a statistic
@@ -52,12 +56,13 @@ class Recipe:
 
     configuration: str = "default"
     steps: int = 6000
-    warm: int = 4000  # steps at first with the waves alone, the U-Net silent (default configuration)
+    warm: int = 4000  # steps at first with the waves alone, the U-Net silent (hybrid: the U-Net, the waves silent)
     grow: int = 2500  # from this step on half as many crops, of 3/2 the side: large shapes come last
     batch: int = 16
     size: int = 64  # of the crops at first, in pixels
     rate: float = 2e-3  # AdamW's, after 100 steps of warm-up; falls to zero over the last 40 %
     seed: int = 0
+    start: str = ""  # a checkpoint, by name or path: go on from its weights; nothing is silent then
 
     def crops(self, step: int) -> tuple[int, int]:
         """(how many, their side in pixels) at a step."""
@@ -105,6 +110,8 @@ class Trainer:
         self.recipe, self.crops, self.device, self.world = recipe, crops, torch.device(device), world
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
         self.model = Model(ARCHITECTURES[recipe.configuration], recipe.configuration)
+        if recipe.start:
+            self._take(recipe.start)
         self.model.to(self.device, memory_format=self.layout)  # type: ignore[call-overload]
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self.optimiser = torch.optim.AdamW(self._groups(), recipe.rate, betas=(0.9, 0.99), weight_decay=0.01)
@@ -123,13 +130,14 @@ class Trainer:
         Where `share` tells from the seconds trained what share of a given time is over (see clock.py), that share of
         the recipe's schedule is over too, and its steps are a ruler instead of a count.
         """
-        if self.step == 0 and self.model.architecture.waves:
+        if self.step == 0 and self.model.architecture.waves and not self.recipe.start:
             self._precondition()
         taken: list[Tensor] = []
         end = until or self.recipe.steps
         self._look_up(share)
         while self.place < end:
-            self.model.statistics.silent = self.place < self.recipe.warm and self.model.architecture.waves
+            alone = self.place < self.recipe.warm and not self.recipe.start
+            self.model.statistics.silent = alone and self.model.architecture.waves
             self._refuse_wrong_gradients()
             start = time.perf_counter()
             for group in self.optimiser.param_groups:
@@ -200,22 +208,32 @@ class Trainer:
         state = checkpoint.load_state(path)
         free = ("steps", "warm", "grow")
         for key, value in asdict(self.recipe).items():
-            if key not in free and state["recipe"][key] != value:
-                raise TextureError(f"{path} was trained with {key} {state['recipe'][key]}, not {value}; use that")
+            stored = state["recipe"].get(key, Recipe.start)  # states that were saved before it could be given
+            if key not in free and stored != value:
+                raise TextureError(f"{path} was trained with {key} {stored!r}, not {value!r}; use that")
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.average = {k: v.to(self.device) for k, v in state["average"].items()}
         self.step, self.seconds = state["step"], state["seconds"]
         self.samples = state.get("samples", self.recipe.samples(self.step))
 
+    def _take(self, start: str) -> None:
+        """The weights of a checkpoint, lambda's basis among them."""
+        other = checkpoint.load(start)
+        if other.architecture != self.model.architecture:
+            raise TextureError(f"{start} is no {self.recipe.configuration}; give --config and --start of one kind")
+        self.model.load_state_dict(other.state_dict())
+
     def _groups(self) -> list[dict[str, Any]]:
         """Parameters by their share of the rate."""
         f = self.model.statistics
-        waves, read = ([*part.parameters()] if part and f.waves else [] for part in (f.waves, f.read))
+        apart = f.architecture.apart
+        waves = [*f.waves.parameters()] if f.waves else []
+        read = [*f.read.parameters()] if f.waves and not apart else []
         others = [p for p in self.model.parameters() if all(p is not slow for slow in waves + read)]
         return [
             {"params": others, "share": 1.0},
-            {"params": waves, "share": WAVES_SHARE},
+            {"params": waves, "share": APART_SHARE if apart else WAVES_SHARE},
             {"params": read, "share": READ_SHARE},
         ]
 
@@ -228,14 +246,18 @@ class Trainer:
 
     def _precondition(self) -> None:
         """Give lambda its basis, from a batch that training does not see."""
-        self.model.statistics.silent = True
+        a = self.model.architecture
+        self.model.statistics.silent = not a.apart
+        waves = sum(a.readouts[: a.octaves]) if a.apart else None
         count = min(2 * self.recipe.batch, PRECONDITION_BATCH)
         x = self.crops.batch(-1 & 0xFFFFFFFF, count, self.recipe.size).to(self.device)
         generator = torch.Generator().manual_seed(self.recipe.seed)
         sigma = draw_sigma(len(x), generator).to(self.device)
         eps = torch.randn(x.shape, generator=generator).to(self.device)
-        matrix = gram(self.model, x, sigma, eps, relative_weight(x, sigma))
-        self.model.lambda_phi.preconditioner.copy_(self.world.agreed(inverse_root(matrix)))
+        basis = inverse_root(gram(self.model, x, sigma, eps, relative_weight(x, sigma), waves))
+        if a.apart:
+            basis = torch.block_diag(basis, NETWORK_UNIT * torch.eye(a.potentials, device=basis.device))
+        self.model.lambda_phi.preconditioner.copy_(self.world.agreed(basis))
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
 
     def _look_up(self, share: Callable[[float], float] | None) -> None:

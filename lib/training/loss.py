@@ -49,9 +49,12 @@ def deep_loss_bf16(model: Model, y: Tensor, *rest: Tensor) -> Tensor:
 
 
 def deep_mean(model: Model, x: Tensor) -> Tensor:
-    """The network's statistics of clean crops, no gradient: x [B,3,H,W] -> [B,n]. Compiled as well."""
+    """The network's statistics of clean crops, no gradient: x [B,3,H,W] -> [B,n]. Compiled as well.
+
+    Waves that are apart are never silent in it, lest what lambda_phi is told of x change when they join.
+    """
     with torch.no_grad():
-        return model.statistics.deep(x)
+        return model.statistics.deep(x, silenced=False)
 
 
 def deep_mean_bf16(model: Model, x: Tensor) -> Tensor:

@@ -15,15 +15,17 @@ from lib.training.loss import FRAME
 FLOOR = 1e-2  # of the mean eigenvalue: below it, a direction is noise
 
 
-def gram(model: Model, x: Tensor, sigma: Tensor, eps: Tensor, weights: Tensor) -> Tensor:
+def gram(
+    model: Model, x: Tensor, sigma: Tensor, eps: Tensor, weights: Tensor, first: int | None = None
+) -> Tensor:  # fmt: skip
     """Mean over pixels and images of weights x (grad f_k)(grad f_l), the network's statistics only: [n,n].
 
-    x, eps [B,3,H,W]; sigma, weights [B]. Gradients are in units of the envelope of lambda.
+    x, eps [B,3,H,W]; sigma, weights [B]; n is `first` or all. Gradients are in units of the envelope of lambda.
     """
     y = (x + sigma[:, None, None, None] * eps).requires_grad_()
     f = x.shape[-1] * x.shape[-2] * envelope(model.statistics, x, sigma) * model.statistics.deep(y)
     rows = []
-    for k in range(f.shape[1]):
+    for k in range(f.shape[1] if first is None else first):
         (gradient,) = torch.autograd.grad(f[:, k].sum(), y, retain_graph=True)
         rows.append((gradient * weights.sqrt()[:, None, None, None])[..., FRAME:-FRAME, FRAME:-FRAME].flatten())
     J = torch.stack(rows)

@@ -99,7 +99,7 @@ class MuonAndAdamW:
             part.step()
 
 
-def homogeneous(f: LearnedStatistics, y: torch.Tensor) -> list[torch.Tensor]:
+def homogeneous(f: LearnedStatistics, y: torch.Tensor, *_: Any) -> list[torch.Tensor]:
     """Densities 1/2 y_c s_k(y), s_k nearly of degree one in y, c one colour after the other: [[B,512,H,W]].
 
     The energy 1/2 <y, s(y)> (Guth, Kadkhodaie & Simoncelli 2025) with a multiplier for each of 512 parts.

@@ -1,0 +1,60 @@
+"""A U-Net measured against the whole picture: means, variances, sizes and shifts, exact."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from lib.statistics.unet import GROUP, GroupedUNet, along, normalised
+
+H = 3 + 50 * torch.randn(2, 32, 17, 24, generator=torch.Generator().manual_seed(0))
+
+
+def test_channels_lose_their_own_means_and_groups_have_variance_one() -> None:
+    """A mean that stayed would turn what is read into something linear (see the head of unet.py)."""
+    h = H + torch.arange(32.0)[:, None, None] * 100
+    out = normalised(h)
+    assert out.mean((2, 3)).abs().max() < 1e-4
+    variance = out.unflatten(1, (-1, GROUP)).square().mean((2, 3, 4))
+    torch.testing.assert_close(variance, torch.ones(2, 2), rtol=1e-4, atol=0)
+
+
+def test_channels_of_a_group_keep_their_sizes_to_each_other() -> None:
+    h = H.clone()
+    h[:, 0] *= 4
+    sizes = [normalised(x).square().mean((2, 3)).sqrt()[:, 0] / normalised(x).square().mean((2, 3)).sqrt()[:, 1]
+             for x in (H, h)]  # fmt: skip
+    torch.testing.assert_close(sizes[1], 4 * sizes[0])
+
+
+def test_nothing_stays_nothing() -> None:
+    assert torch.equal(normalised(torch.full((1, 16, 8, 8), 7.0)), torch.zeros(1, 16, 8, 8))
+
+
+@pytest.mark.parametrize("size", [(32, 48), (33, 47), (40, 36)])
+def test_every_scale_is_half_of_the_finer_one(size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    net = GroupedUNet((16, 32, 48), (1, 1, 2)).requires_grad_(False)
+    found = net(torch.randn(1, 6, *size))
+    height, width = size
+    for channels, h in zip((16, 32, 48), found, strict=True):
+        height, width = (height + 1) // 2, (width + 1) // 2
+        assert h.shape == (1, channels, height, width)
+        assert h.mean((2, 3)).abs().max() < 1e-4
+        assert h.square().mean().item() == pytest.approx(1, abs=0.01)
+
+
+def test_shifts_by_the_coarsest_pixel_shift_what_is_seen() -> None:
+    torch.manual_seed(0)
+    net = GroupedUNet((16, 32), (1, 1)).requires_grad_(False)
+    y = torch.randn(1, 6, 32, 32)
+    for s, (a, b) in enumerate(zip(net(y), net(y.roll((4, 8), (2, 3))), strict=True), 1):
+        torch.testing.assert_close(a.roll((4 >> s, 8 >> s), (2, 3)), b, rtol=1e-3, atol=1e-4)
+
+
+def test_reading_is_along_unit_vectors() -> None:
+    read = nn.Conv2d(32, 5, 1, bias=False).requires_grad_(False)
+    unit = F.normalize(read.weight[:, :, 0, 0], dim=1)
+    torch.testing.assert_close(along(H, read), torch.einsum("nc,bchw->bnhw", unit, H), rtol=1e-4, atol=1e-3)
+    read.weight.mul_(7)
+    torch.testing.assert_close(along(H, read), torch.einsum("nc,bchw->bnhw", unit, H), rtol=1e-4, atol=1e-3)
