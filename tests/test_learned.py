@@ -122,7 +122,7 @@ def test_what_a_unet_of_its_own_reads_can_neither_fade_nor_grow() -> None:
     close(f.deep(x)[:, 216:], before)
     finest = f.unet.decoder[0]
     forward = finest.forward
-    finest.forward = lambda h: 2 * forward(h)  # type: ignore[method-assign]
+    finest.forward = lambda h, window: 2 * forward(h, window)  # type: ignore[method-assign]
     torch.testing.assert_close(f.deep(x)[:, 216:], before, rtol=1e-3, atol=1e-4)
 
 
