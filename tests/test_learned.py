@@ -9,12 +9,14 @@ from torch import Tensor
 import lib
 from lib.energy import predicted_noise
 from lib.model import Model
-from lib.statistics.learned import DEFAULT, HYBRID, PAPER, Architecture, LearnedStatistics
+from lib.statistics.learned import DEFAULT, HYBRID, PAIRS, PAPER, Architecture, LearnedStatistics
 from lib.statistics.quadratic import Quadratic
 
 COARSEST = 16  # pixels of the image on one of the U-Net's coarsest
 
-all_of_them = pytest.mark.parametrize("architecture", [DEFAULT, HYBRID, PAPER], ids=["default", "hybrid", "paper"])
+all_of_them = pytest.mark.parametrize(
+    "architecture", [DEFAULT, HYBRID, PAIRS, PAPER], ids=["default", "hybrid", "pairs", "paper"]
+)
 
 
 def statistics(architecture: Architecture) -> LearnedStatistics:
@@ -45,16 +47,17 @@ def test_there_are_512(architecture: Architecture) -> None:
     assert Model(architecture).dim == 512
 
 
-def test_the_three_configurations() -> None:
+def test_the_four_configurations() -> None:
     """default: 133 built in, then 379 read at five scales. paper: nothing built in, all read at the last layer.
 
-    hybrid: 133 built in, 216 of waves at four octaves, 163 of a U-Net at the three from the second on.
+    hybrid: 133 built in, 284 of waves at four octaves, 95 of a U-Net at the three from the second on; pairs: 216, 163.
     """
     assert (DEFAULT.known, sum(DEFAULT.readouts), len(DEFAULT.readouts)) == (133, 379, 5)
     assert (PAPER.known, PAPER.readouts) == (0, (512,))
-    assert (HYBRID.known, HYBRID.readouts) == (133, (27, 47, 63, 79, 55, 54, 54))
-    assert HYBRID.scales == (0, 1, 2, 3, 1, 2, 3)
-    for architecture in (DEFAULT, HYBRID, PAPER):
+    assert (HYBRID.known, HYBRID.readouts) == (133, (47, 63, 79, 95, 32, 32, 31))
+    assert (PAIRS.known, PAIRS.readouts) == (133, (27, 47, 63, 79, 55, 54, 54))
+    assert HYBRID.scales == PAIRS.scales == (0, 1, 2, 3, 1, 2, 3)
+    for architecture in (DEFAULT, HYBRID, PAIRS, PAPER):
         shapes = [(2, n, 32 >> s, 48 >> s) for s, n in zip(architecture.scales, architecture.readouts, strict=True)]
         assert [tuple(phi.shape) for phi in statistics(architecture).densities(photographs(32, 48))] == shapes
 
@@ -116,22 +119,23 @@ def test_larger_pieces_of_a_texture_agree_better() -> None:
 def test_what_a_unet_of_its_own_reads_can_neither_fade_nor_grow() -> None:
     """Read-outs of twice the length, and last features of twice the size, leave its statistics as they were."""
     f, x = statistics(HYBRID), photographs(64, 48)
-    before = f.deep(x)[:, 216:]
+    waves = sum(HYBRID.readouts[: HYBRID.octaves])
+    before = f.deep(x)[:, waves:]
     for parameter in f.read.parameters():
         parameter.mul_(2)
-    close(f.deep(x)[:, 216:], before)
+    close(f.deep(x)[:, waves:], before)
     finest = f.unet.decoder[0]
     forward = finest.forward
     finest.forward = lambda h, window: 2 * forward(h, window)  # type: ignore[method-assign]
-    torch.testing.assert_close(f.deep(x)[:, 216:], before, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(f.deep(x)[:, waves:], before, rtol=1e-3, atol=1e-4)
 
 
 def test_waves_apart_are_silent_where_they_are_asked_to_be() -> None:
     f, x = statistics(HYBRID), photographs(32, 32)
     whole = f.deep(x)
-    f.silent = True
-    assert torch.equal(f.deep(x)[:, :216], torch.zeros(2, 216))
-    close(f.deep(x)[:, 216:], whole[:, 216:])
+    f.silent, waves = True, sum(HYBRID.readouts[: HYBRID.octaves])
+    assert torch.equal(f.deep(x)[:, :waves], torch.zeros(2, waves))
+    close(f.deep(x)[:, waves:], whole[:, waves:])
     close(f.deep(x, silenced=False), whole)
 
 

@@ -24,7 +24,7 @@ def crops(seed: int = 0) -> batches.Crops:
     return batches.Crops({"a": images[:1], "b": images[1:]}, seed)
 
 
-@pytest.mark.parametrize("configuration", ["default", "hybrid", "paper"])
+@pytest.mark.parametrize("configuration", ["default", "hybrid", "pairs", "paper"])
 def test_resumption_gives_the_weights_of_an_uninterrupted_run(tmp_path: Path, configuration: str) -> None:
     recipe = Recipe(configuration, steps=4, warm=1, batch=2, size=32)
     whole = Trainer(recipe, crops())
@@ -69,8 +69,28 @@ def test_training_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
     assert "alone" not in card
     third = cli.before(str(tmp_path / "second.safetensors"))
     assert (third["samples"], third["trained_steps"]) == (10, 5)
-    with pytest.raises(TextureError, match="is no paper"):
+    with pytest.raises(TextureError, match="another U-Net than paper"):
         Trainer(Recipe("paper", start=str(path)), crops())
+
+
+def test_training_goes_on_from_another_architecture_with_the_same_unet(tmp_path: Path) -> None:
+    """What has a place is taken; what is tied to single statistics begins anew, lambda's basis among it."""
+    path = tmp_path / "pairs.safetensors"
+    first = Trainer(Recipe("pairs", steps=2, warm=1, batch=2, size=32), crops())
+    list(first.run())
+    cli.write(first, [tmp_path], path, {})
+    given = checkpoint.load(path).state_dict()
+    second = Trainer(Recipe("hybrid", steps=1, batch=2, size=32, start=str(path)), crops())
+    taken = second.model.state_dict()
+    for key, value in given.items():
+        if ".unet." in key or "lambda_phi.stages" in key:
+            assert torch.equal(taken[key], value), key
+    assert torch.equal(taken["statistics.read.0.weight"], given["statistics.read.0.weight"][:32])
+    assert torch.equal(taken["statistics.waves.first.0.weight"][:24], given["statistics.waves.first.0.weight"])
+    assert not taken["lambda_phi.out.weight"].any()
+    list(second.run())
+    basis = second.model.lambda_phi.preconditioner
+    assert not torch.allclose(basis, given["lambda_phi.preconditioner"], rtol=0.1)
 
 
 def test_training_lowers_the_loss_on_what_it_sees() -> None:

@@ -1,18 +1,19 @@
 """f_theta: the learned statistics, spatial averages of what a U-Net reads in an image (Ronneberger et al. 2015).
 
-f_k(y) = mean over pixels of phi_k(y), phi_k a read-out of the U-Net's decoder. Three configurations:
+f_k(y) = mean over pixels of phi_k(y), phi_k a read-out of the U-Net's decoder. Four configurations:
 
     paper      512 linear read-outs of the last layer, nothing built in (Zhao & Simoncelli);
     default    133 fixed autocovariances (see quadratic.py) and 379 potentials log(|v|^2 + c^2) at every scale of the
                decoder, with c learned and v = u + r W h: u the response of a learned wave (see waves.py), and what
                the decoder's features h add to it, in units of the local contrast r;
-    hybrid     133 fixed autocovariances, 216 potentials of pairs of waves, and 163 potentials log(1 + v^2) of a U-Net
-               of its own (see unet.py), v = w.h, w of length one, read at three scales.
+    hybrid     133 fixed autocovariances, 284 potentials of waves, and 95 potentials log(1 + v^2 / c^2) of a U-Net of
+               its own (see unet.py), with c learned and v = w.h, w of length one, read at three scales;
+    pairs      the same, but for 216 potentials of pairs of waves alone and 163 of the U-Net, c = 1: it trains faster.
 
 Logarithmic potentials are those of filters whose responses have heavy tails, as in FRAME (Zhu, Wu & Mumford 1998).
 Even before training, waves explain some of what a Gaussian leaves, which the read-outs of an untrained U-Net do not.
-In `default` training starts with the waves, and the network adds what they cannot see; in `hybrid` it starts with the
-network, which would otherwise find little left to learn from, and the waves add what it cannot see.
+In `default` training starts with the waves, and the network adds what they cannot see; in `hybrid` and `pairs` with
+the network, which would otherwise find little left to learn from, and the waves add what it cannot see.
 
 The network sees y alone, not sigma. Every convolution is periodic, so that f knows no border: shift the image
 round by a multiple of the coarsest pixel and f does not change. It is smooth (SiLU), since training needs its
@@ -47,7 +48,9 @@ class Architecture:
     everywhere: bool = False  # linear read-outs at every scale of the decoder, in equal parts; False: at the finest
     apart: bool = False  # waves and U-Net have potentials of their own; False: the U-Net adds to the waves
     octaves: int = 4  # of the waves, where they are apart
+    singles: bool = False  # of the waves, where they are apart: ridges and grey levels beside the pairs
     potentials: int = 163  # of the U-Net, where it is apart; in equal parts at the scales 1, 2, ...
+    thresholds: bool = False  # of these potentials, learned; False: c = 1
 
     @property
     def readouts(self) -> tuple[int, ...]:
@@ -55,7 +58,7 @@ class Architecture:
         depth = len(self.channels)
         if self.apart:
             shares = (self.potentials // depth + (s < self.potentials % depth) for s in range(depth))
-            return (*Waves.readouts(self.octaves, singles=False), *shares)
+            return (*Waves.readouts(self.octaves, self.singles), *shares)
         if self.waves:
             return Waves.readouts(depth)
         if self.everywhere:
@@ -81,7 +84,8 @@ class Architecture:
 
 
 DEFAULT = Architecture()
-HYBRID = Architecture((48, 96, 160), (2, 2, 2), apart=True)
+HYBRID = Architecture((48, 96, 160), (2, 2, 2), apart=True, singles=True, potentials=95, thresholds=True)
+PAIRS = replace(HYBRID, singles=False, potentials=163, thresholds=False)
 PAPER = Architecture(waves=False)
 # The same at ten times the arithmetic, some 10 GFLOP a forward pass at 128x128: for a GPU.
 LARGE = Architecture((80, 128, 160, 192, 256), (1, 1, 2, 2, 2))
@@ -160,12 +164,14 @@ class LearnedStatistics(nn.Module):
         self.silent = False
         if a.apart:
             self.quadratic: Quadratic | None = Quadratic()
-            self.waves: Waves | None = Waves(a.octaves, singles=False)
-            self.log_c = nn.ParameterList(Waves.log_c(s, singles=False) for s in range(a.octaves))
+            self.waves: Waves | None = Waves(a.octaves, a.singles)
+            self.log_c = nn.ParameterList(Waves.log_c(s, a.singles) for s in range(a.octaves))
             self.unet: UNet | GroupedUNet = GroupedUNet(a.channels, a.blocks)
             self.read = nn.ModuleList(
                 nn.Conv2d(c, n, 1, bias=False) for c, n in zip(a.channels, a.readouts[a.octaves :], strict=True)
             )
+            if a.thresholds:
+                self.log_c.extend(torch.zeros(n) for n in a.readouts[a.octaves :])
             return
         octaves = len(a.channels)
         self.unet = UNet(a.channels, a.blocks, tuple(FIRST * (s + 1) for s in range(octaves)) if a.waves else ())
@@ -216,14 +222,20 @@ class LearnedStatistics(nn.Module):
     def _waves_apart(self, y: Tensor, silent: bool) -> list[Tensor]:
         waves = cast(Waves, self.waves)
         if silent:
-            return [y.new_zeros(len(y), len(log_c), 1, 1) for log_c in self.log_c]
+            return [y.new_zeros(len(y), n, 1, 1) for n in self.architecture.readouts[: waves.octaves]]
         energies = [waves.energies(v, s) for s, v in enumerate(waves(y)[0])]
-        return [torch.log(e + torch.exp(2 * c)[:, None, None]) for e, c in zip(energies, self.log_c, strict=True)]
+        return [torch.log(e + torch.exp(2 * c)[:, None, None]) for e, c in zip(energies, self.log_c, strict=False)]
 
     def _network_apart(self, y: Tensor, region: Tensor | None) -> list[Tensor]:
         features = cast(GroupedUNet, self.unet)(conditioned(y), region)
         responses = [along(h, cast(nn.Conv2d, read)) for h, read in zip(features, self.read, strict=True)]
-        return [torch.log1p(v.float().square()) for v in responses]
+        if not self.architecture.thresholds:
+            return [torch.log1p(v.float().square()) for v in responses]
+        log_c = list(self.log_c)[self.architecture.octaves :]
+        return [
+            torch.log1p(v.float().square() * torch.exp(-2 * c)[:, None, None])
+            for v, c in zip(responses, log_c, strict=True)
+        ]
 
     def gradient_inverse(self, group: int, variance: Tensor) -> Tensor:
         """One over the typical slope of a group of potentials (of `readouts`): [B,1] -> [B,n].
@@ -234,9 +246,12 @@ class LearnedStatistics(nn.Module):
         count = self.architecture.readouts[group]
         if self.waves is None:
             return LINEAR_GRADIENT_INVERSE * torch.ones_like(variance).expand(-1, count)
-        if group >= len(self.log_c):
+        of_network = self.architecture.apart and group >= self.architecture.octaves
+        if of_network and not self.architecture.thresholds:
             return variance.sqrt().expand(-1, count)
         c = torch.exp(self.log_c[group].detach())
+        if of_network:
+            return c * variance.sqrt()
         return (c * (variance + c**2).sqrt()).sqrt()
 
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from lib.errors import TextureError
 from lib.model import Model
-from lib.statistics.learned import DEFAULT, HYBRID, LARGE, LARGE_PAPER, PAPER
+from lib.statistics.learned import DEFAULT, HYBRID, LARGE, LARGE_PAPER, PAIRS, PAPER
 from lib.training import checkpoint
 from lib.training.batches import Crops
 from lib.training.loss import (
@@ -42,7 +42,8 @@ APART_SHARE = 0.2  # the same for waves that nothing is added to
 # What lambda_phi's outputs for the statistics of a U-Net of its own are multiplied by, in the place of a basis: at ten
 # times as much, multipliers are ahead of the features that they are for, and the U-Net never learns any.
 NETWORK_UNIT = 10.0
-CONFIGURATIONS = {"default": DEFAULT, "hybrid": HYBRID, "paper": PAPER}
+OF_STATISTICS = ("lambda_phi.join", "lambda_phi.out", "lambda_phi.preconditioner")  # in f's order
+CONFIGURATIONS = {"default": DEFAULT, "hybrid": HYBRID, "pairs": PAIRS, "paper": PAPER}
 ARCHITECTURES = {**CONFIGURATIONS, "large": LARGE, "large-paper": LARGE_PAPER}  # the last two for a GPU
 READ_EVERY = 20  # steps
 PRECONDITION_BATCH = 64  # crops at most: one gradient a statistic
@@ -110,8 +111,7 @@ class Trainer:
         self.recipe, self.crops, self.device, self.world = recipe, crops, torch.device(device), world
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
         self.model = Model(ARCHITECTURES[recipe.configuration], recipe.configuration)
-        if recipe.start:
-            self._take(recipe.start)
+        self._has_basis = self._take(recipe.start) if recipe.start else False
         self.model.to(self.device, memory_format=self.layout)  # type: ignore[call-overload]
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self.optimiser = torch.optim.AdamW(self._groups(), recipe.rate, betas=(0.9, 0.99), weight_decay=0.01)
@@ -130,7 +130,7 @@ class Trainer:
         Where `share` tells from the seconds trained what share of a given time is over (see clock.py), that share of
         the recipe's schedule is over too, and its steps are a ruler instead of a count.
         """
-        if self.step == 0 and self.model.architecture.waves and not self.recipe.start:
+        if self.step == 0 and self.model.architecture.waves and not self._has_basis:
             self._precondition()
         taken: list[Tensor] = []
         end = until or self.recipe.steps
@@ -217,12 +217,27 @@ class Trainer:
         self.step, self.seconds = state["step"], state["seconds"]
         self.samples = state.get("samples", self.recipe.samples(self.step))
 
-    def _take(self, start: str) -> None:
-        """The weights of a checkpoint, lambda's basis among them."""
-        other = checkpoint.load(start)
-        if other.architecture != self.model.architecture:
-            raise TextureError(f"{start} is no {self.recipe.configuration}; give --config and --start of one kind")
-        self.model.load_state_dict(other.state_dict())
+    def _take(self, start: str) -> bool:
+        """The weights of a checkpoint: all, lambda's basis among them, or of another architecture what has a place.
+
+        That is the U-Net, which must be the same; of read-outs and waves as many as there are; and of lambda_phi all
+        but what is tied to single statistics. Returns whether all were taken.
+        """
+        other, own = checkpoint.load(start), self.model.state_dict()
+        given = other.state_dict()
+        if other.architecture == self.model.architecture:
+            self.model.load_state_dict(given)
+            return True
+        unets = [{k: v.shape for k, v in weights.items() if ".unet." in k} for weights in (own, given)]
+        if unets[0] != unets[1]:
+            raise TextureError(f"{start} has another U-Net than {self.recipe.configuration}; give another --start")
+        for key, value in given.items():
+            if key not in own or own[key].shape[1:] != value.shape[1:] or key.startswith(OF_STATISTICS):
+                continue
+            rows = min(value.shape[:1] + own[key].shape[:1], default=None)
+            own[key][:rows] = value[:rows]
+        self.model.load_state_dict(own)
+        return False
 
     def _groups(self) -> list[dict[str, Any]]:
         """Parameters by their share of the rate."""
