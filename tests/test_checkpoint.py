@@ -55,7 +55,8 @@ def test_readme_and_card_tell_what_the_file_says(name: str) -> None:
     line = next(line for line in Path("README.md").read_text().splitlines() if line.startswith(f'| `"{name}"` '))
     cells = [cell.strip() for cell in line.split("|")]
     assert cells[4:10] == [loss.lstrip("0") for loss in losses[:6]]
-    assert cells[2] == f"{told['seconds'] / 60:.0f} min"
+    sittings = (told, told.get("before", {}))
+    assert cells[2] == f"{sum(sitting.get('seconds', 0) for sitting in sittings) / 60:.0f} min"
     assert f"{told['trained_steps']:,} steps" in card
 
 
