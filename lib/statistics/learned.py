@@ -8,7 +8,8 @@ f_k(y) = mean over pixels of phi_k(y), phi_k a read-out of the U-Net's decoder. 
                the decoder's features h add to it, in units of the local contrast r;
     hybrid     133 fixed autocovariances, 284 potentials of waves, and 95 potentials log(1 + v^2 / c^2) of a U-Net of
                its own (see unet.py), with c learned and v = w.h, w of length one, read at three scales;
-    pairs      the same, but for 216 potentials of pairs of waves alone and 163 of the U-Net, c = 1: it trains faster.
+    pairs      the same, but for 216 potentials of pairs of waves alone and 163 of the U-Net, c = 1: what the shipped
+               `hybrid` started from.
 
 Logarithmic potentials are those of filters whose responses have heavy tails, as in FRAME (Zhu, Wu & Mumford 1998).
 Even before training, waves explain some of what a Gaussian leaves, which the read-outs of an untrained U-Net do not.
@@ -165,13 +166,13 @@ class LearnedStatistics(nn.Module):
         if a.apart:
             self.quadratic: Quadratic | None = Quadratic()
             self.waves: Waves | None = Waves(a.octaves, a.singles)
-            self.log_c = nn.ParameterList(Waves.log_c(s, a.singles) for s in range(a.octaves))
+            of_waves = [Waves.log_c(s, a.singles) for s in range(a.octaves)]
+            of_network = [nn.Parameter(torch.zeros(n), a.thresholds) for n in a.readouts[a.octaves :]]
+            self.log_c = nn.ParameterList([*of_waves, *of_network])
             self.unet: UNet | GroupedUNet = GroupedUNet(a.channels, a.blocks)
             self.read = nn.ModuleList(
                 nn.Conv2d(c, n, 1, bias=False) for c, n in zip(a.channels, a.readouts[a.octaves :], strict=True)
             )
-            if a.thresholds:
-                self.log_c.extend(torch.zeros(n) for n in a.readouts[a.octaves :])
             return
         octaves = len(a.channels)
         self.unet = UNet(a.channels, a.blocks, tuple(FIRST * (s + 1) for s in range(octaves)) if a.waves else ())
@@ -229,8 +230,6 @@ class LearnedStatistics(nn.Module):
     def _network_apart(self, y: Tensor, region: Tensor | None) -> list[Tensor]:
         features = cast(GroupedUNet, self.unet)(conditioned(y), region)
         responses = [along(h, cast(nn.Conv2d, read)) for h, read in zip(features, self.read, strict=True)]
-        if not self.architecture.thresholds:
-            return [torch.log1p(v.float().square()) for v in responses]
         log_c = list(self.log_c)[self.architecture.octaves :]
         return [
             torch.log1p(v.float().square() * torch.exp(-2 * c)[:, None, None])
@@ -246,11 +245,8 @@ class LearnedStatistics(nn.Module):
         count = self.architecture.readouts[group]
         if self.waves is None:
             return LINEAR_GRADIENT_INVERSE * torch.ones_like(variance).expand(-1, count)
-        of_network = self.architecture.apart and group >= self.architecture.octaves
-        if of_network and not self.architecture.thresholds:
-            return variance.sqrt().expand(-1, count)
         c = torch.exp(self.log_c[group].detach())
-        if of_network:
+        if self.architecture.apart and group >= self.architecture.octaves:
             return c * variance.sqrt()
         return (c * (variance + c**2).sqrt()).sqrt()
 

@@ -234,7 +234,7 @@ class Trainer:
         for key, value in given.items():
             if key not in own or own[key].shape[1:] != value.shape[1:] or key.startswith(OF_STATISTICS):
                 continue
-            rows = min(value.shape[:1] + own[key].shape[:1], default=None)
+            rows = min(len(value), len(own[key]))
             own[key][:rows] = value[:rows]
         self.model.load_state_dict(own)
         return False
