@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lib import multipliers as lambda_phi
-from lib.statistics.learned import DEFAULT, Architecture, LearnedStatistics
+from lib.statistics.learned import WAVES, Architecture, LearnedStatistics
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
 
@@ -23,7 +23,7 @@ class Model(nn.Module):
     whitening: Tensor
     directions: Tensor | None
 
-    def __init__(self, architecture: Architecture = DEFAULT, name: str = "untrained", card: str = "") -> None:
+    def __init__(self, architecture: Architecture = WAVES, name: str = "untrained", card: str = "") -> None:
         super().__init__()
         self.name, self.card, self.architecture = name, card, architecture
         self.statistics = LearnedStatistics(architecture)

@@ -5,7 +5,7 @@ What lambda must be is known to first order, and the network is left the rest:
 - structure is worth nothing where the noise is larger than it, and a gradient of unit size is worth the same
   whatever statistic it comes from: the network's output is multiplied by S / (S + sigma^2), with S the variance that
   x has at the scale which the statistic is read at, and by the inverse of the typical gradient of the statistic;
-- in the `default` configuration the autocovariances' multipliers are the Gaussian's own, solved in closed form
+- but for `paper`, the autocovariances' multipliers are the Gaussian's own, solved in closed form
   (quadratic.py), and the network gives the others;
 - f(x) itself (no gradient) is given to the head: lambda and mu = E f determine each other.
 """

@@ -49,7 +49,7 @@ def test_finite_differences_of_the_built_in_statistics_are_exact(y: Tensor) -> N
     torch.testing.assert_close((predicted_noise(f, lam, y) * direction).sum((1, 2, 3)), slope, rtol=1e-3, atol=0.1)
 
 
-@pytest.mark.parametrize("configuration", ["default", "paper"])
+@pytest.mark.parametrize("configuration", ["waves", "paper"])
 def test_finite_differences_of_the_learned_statistics(y: Tensor, configuration: str) -> None:
     from lib.training.loop import CONFIGURATIONS
 

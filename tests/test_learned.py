@@ -9,13 +9,13 @@ from torch import Tensor
 import lib
 from lib.energy import predicted_noise
 from lib.model import Model
-from lib.statistics.learned import DEFAULT, HYBRID, PAIRS, PAPER, Architecture, LearnedStatistics
+from lib.statistics.learned import HYBRID, PAIRS, PAPER, WAVES, Architecture, LearnedStatistics
 from lib.statistics.quadratic import Quadratic
 
 COARSEST = 16  # pixels of the image on one of the U-Net's coarsest
 
 all_of_them = pytest.mark.parametrize(
-    "architecture", [DEFAULT, HYBRID, PAIRS, PAPER], ids=["default", "hybrid", "pairs", "paper"]
+    "architecture", [WAVES, HYBRID, PAIRS, PAPER], ids=["waves", "hybrid", "pairs", "paper"]
 )
 
 
@@ -48,16 +48,16 @@ def test_there_are_512(architecture: Architecture) -> None:
 
 
 def test_the_four_configurations() -> None:
-    """default: 133 built in, then 379 read at five scales. paper: nothing built in, all read at the last layer.
+    """waves: 133 built in, then 379 read at five scales. paper: nothing built in, all read at the last layer.
 
     hybrid: 133 built in, 284 of waves at four octaves, 95 of a U-Net at the three from the second on; pairs: 216, 163.
     """
-    assert (DEFAULT.known, sum(DEFAULT.readouts), len(DEFAULT.readouts)) == (133, 379, 5)
+    assert (WAVES.known, sum(WAVES.readouts), len(WAVES.readouts)) == (133, 379, 5)
     assert (PAPER.known, PAPER.readouts) == (0, (512,))
     assert (HYBRID.known, HYBRID.readouts) == (133, (47, 63, 79, 95, 32, 32, 31))
     assert (PAIRS.known, PAIRS.readouts) == (133, (27, 47, 63, 79, 55, 54, 54))
     assert HYBRID.scales == PAIRS.scales == (0, 1, 2, 3, 1, 2, 3)
-    for architecture in (DEFAULT, HYBRID, PAIRS, PAPER):
+    for architecture in (WAVES, HYBRID, PAIRS, PAPER):
         shapes = [(2, n, 32 >> s, 48 >> s) for s, n in zip(architecture.scales, architecture.readouts, strict=True)]
         assert [tuple(phi.shape) for phi in statistics(architecture).densities(photographs(32, 48))] == shapes
 
@@ -108,10 +108,10 @@ def test_any_size_will_do(architecture: Architecture, size: tuple[int, int]) -> 
 
 def test_larger_pieces_of_a_texture_agree_better() -> None:
     """Averages over more of it: f of two halves of a photograph are nearer than f of two small pieces."""
-    f, x = statistics(DEFAULT), lib.exemplar("cloth")[None]
+    f, x = statistics(WAVES), lib.exemplar("cloth")[None]
     spread = []
     for size in (32, 192):
-        a, b = (f(x[..., at : at + size, at : at + size])[:, DEFAULT.known :] for at in (0, 224))
+        a, b = (f(x[..., at : at + size, at : at + size])[:, WAVES.known :] for at in (0, 224))
         spread.append(((a - b).norm() / (a + b).norm()).item())
     assert spread[1] < 0.7 * spread[0]
 
@@ -148,9 +148,9 @@ def test_papers_statistics_are_linear_read_outs() -> None:
     close(f(x), 2 * before)
 
 
-def test_defaults_statistics_are_logarithmic_potentials() -> None:
+def test_statistics_of_waves_are_logarithmic_potentials() -> None:
     """log(|v|^2 + c^2): with tripled responses, of waves and read-outs both, and tripled c, each grows by log 9."""
-    f, x = statistics(DEFAULT), photographs(32, 32)
+    f, x = statistics(WAVES), photographs(32, 32)
     assert f.waves is not None
     responses, contrasts = f.waves(x)
     f.waves.forward = lambda y: (responses, contrasts)  # type: ignore[method-assign]
@@ -165,7 +165,7 @@ def test_defaults_statistics_are_logarithmic_potentials() -> None:
 
 def test_before_training_the_network_adds_nothing() -> None:
     torch.manual_seed(0)
-    f, x = LearnedStatistics(DEFAULT).requires_grad_(False), photographs(32, 32)
+    f, x = LearnedStatistics(WAVES).requires_grad_(False), photographs(32, 32)
     before = f(x)
     f.silent = True
     close(f(x), before)

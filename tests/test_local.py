@@ -10,12 +10,12 @@ from lib.statistics.local import area, hats, local
 GRASS, PEBBLE = (lib.exemplar(name)[None, :, :64, :96] for name in ("grass", "pebble"))
 
 
-@pytest.fixture(scope="module", params=["default", "paper"])
+@pytest.fixture(scope="module", params=["waves", "paper"])
 def model(request: pytest.FixtureRequest) -> lib.Model:
-    from lib.statistics.learned import DEFAULT, PAPER
+    from lib.statistics.learned import PAPER, WAVES
 
     torch.manual_seed(0)
-    return lib.Model({"default": DEFAULT, "paper": PAPER}[request.param]).eval().requires_grad_(False)
+    return lib.Model({"waves": WAVES, "paper": PAPER}[request.param]).eval().requires_grad_(False)
 
 
 def test_one_window_for_all_is_f(model: lib.Model) -> None:

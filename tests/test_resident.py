@@ -46,7 +46,7 @@ class Reads(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("configuration", ["default", "paper"])
+@pytest.mark.parametrize("configuration", ["waves", "paper"])
 def test_gradients_are_had_without_reading_a_number(configuration: str) -> None:
     trainer = Trainer(Recipe(configuration, steps=4, batch=2, size=32), ResidentCrops(GROUPS, device="cpu"))
     trainer.gradients(deep_loss)  # what is made once

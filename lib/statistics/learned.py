@@ -3,7 +3,7 @@
 f_k(y) = mean over pixels of phi_k(y), phi_k a read-out of the U-Net's decoder. Four configurations:
 
     paper      512 linear read-outs of the last layer, nothing built in (Zhao & Simoncelli);
-    default    133 fixed autocovariances (see quadratic.py) and 379 potentials log(|v|^2 + c^2) at every scale of the
+    waves      133 fixed autocovariances (see quadratic.py) and 379 potentials log(|v|^2 + c^2) at every scale of the
                decoder, with c learned and v = u + r W h: u the response of a learned wave (see waves.py), and what
                the decoder's features h add to it, in units of the local contrast r;
     hybrid     133 fixed autocovariances, 284 potentials of waves, and 95 potentials log(1 + v^2 / c^2) of a U-Net of
@@ -13,7 +13,7 @@ f_k(y) = mean over pixels of phi_k(y), phi_k a read-out of the U-Net's decoder. 
 
 Logarithmic potentials are those of filters whose responses have heavy tails, as in FRAME (Zhu, Wu & Mumford 1998).
 Even before training, waves explain some of what a Gaussian leaves, which the read-outs of an untrained U-Net do not.
-In `default` training starts with the waves, and the network adds what they cannot see; in `hybrid` and `pairs` with
+In `waves` training starts with the waves, and the network adds what they cannot see; in `hybrid` and `pairs` with
 the network, which would otherwise find little left to learn from, and the waves add what it cannot see.
 
 The network sees y alone, not sigma. Every convolution is periodic, so that f knows no border: shift the image
@@ -84,7 +84,7 @@ class Architecture:
         return Quadratic.dim if self.waves else 0
 
 
-DEFAULT = Architecture()
+WAVES = Architecture()
 HYBRID = Architecture((48, 96, 160), (2, 2, 2), apart=True, singles=True, potentials=95, thresholds=True)
 PAIRS = replace(HYBRID, singles=False, potentials=163, thresholds=False)
 PAPER = Architecture(waves=False)
@@ -157,7 +157,7 @@ def conditioned(y: Tensor) -> Tensor:
 class LearnedStatistics(nn.Module):
     """f_theta: [B,3,H,W] in [0,1] -> [B,512]; `dim`, `name` and `densities` beside it."""
 
-    def __init__(self, architecture: Architecture = DEFAULT) -> None:
+    def __init__(self, architecture: Architecture = WAVES) -> None:
         super().__init__()
         a = architecture
         self.architecture, self.name, self.dim = a, "learned", a.dim

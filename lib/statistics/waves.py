@@ -1,4 +1,4 @@
-"""Two layers of waves: what the potentials of the `default` configuration see before any training.
+"""Two layers of waves: what the potentials of the `waves` configuration see before any training.
 
 At each octave s (the image halved s times) learned filters w read the image, and learned filters of a second layer
 read the moduli of the first at all finer octaves, so that they see where contrast of one kind lies:

@@ -43,7 +43,7 @@ def bench() -> None:
 
 @app.command()
 def train(
-    config: Annotated[str, typer.Option(help="default, paper, large, large-paper")] = "default",
+    config: Annotated[str, typer.Option(help="waves, hybrid, pairs, paper, large, large-paper")] = "waves",
     device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
     batch: Annotated[int, typer.Option(min=1)] = 8,
     size: Annotated[int, typer.Option(min=32)] = 96,

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from lib.errors import TextureError
 from lib.model import Model
-from lib.statistics.learned import DEFAULT, HYBRID, LARGE, LARGE_PAPER, PAIRS, PAPER
+from lib.statistics.learned import HYBRID, LARGE, LARGE_PAPER, PAIRS, PAPER, WAVES
 from lib.training import checkpoint
 from lib.training.batches import Crops
 from lib.training.loss import (
@@ -43,7 +43,7 @@ APART_SHARE = 0.2  # the same for waves that nothing is added to
 # times as much, multipliers are ahead of the features that they are for, and the U-Net never learns any.
 NETWORK_UNIT = 10.0
 OF_STATISTICS = ("lambda_phi.join", "lambda_phi.out", "lambda_phi.preconditioner")  # in f's order
-CONFIGURATIONS = {"default": DEFAULT, "hybrid": HYBRID, "pairs": PAIRS, "paper": PAPER}
+CONFIGURATIONS = {"waves": WAVES, "hybrid": HYBRID, "pairs": PAIRS, "paper": PAPER}
 ARCHITECTURES = {**CONFIGURATIONS, "large": LARGE, "large-paper": LARGE_PAPER}  # the last two for a GPU
 READ_EVERY = 20  # steps
 PRECONDITION_BATCH = 64  # crops at most: one gradient a statistic
@@ -55,7 +55,7 @@ CHECK_CHUNK = 16  # crops at a time of the eager gradient that others are compar
 class Recipe:
     """Everything that, with the data, decides the weights."""
 
-    configuration: str = "default"
+    configuration: str = "waves"
     steps: int = 6000
     warm: int = 4000  # steps at first with the waves alone, the U-Net silent (hybrid: the U-Net, the waves silent)
     grow: int = 2500  # from this step on half as many crops, of 3/2 the side: large shapes come last

@@ -30,7 +30,7 @@ from torch.optim import AdamW, Muon
 from lib.command import run
 from lib.errors import TextureError
 from lib.evaluation import rows as rows_of
-from lib.statistics.learned import DEFAULT, PAPER, Architecture, LearnedStatistics, contrast, normalise
+from lib.statistics.learned import PAPER, WAVES, Architecture, LearnedStatistics, contrast, normalise
 from lib.training import batches, loop, ordinary
 from lib.training.checkpoint import load_state, save_state
 from lib.training.loop import Recipe, Trainer
@@ -55,7 +55,7 @@ class Trial:
     recipe: Mapping[str, Any] = field(default_factory=dict)
     architecture: Mapping[str, Any] = field(default_factory=dict)
     constants: Mapping[str, Any] = field(default_factory=dict)
-    start: Architecture = DEFAULT
+    start: Architecture = WAVES
     photographs: Callable[[batches.Groups], batches.Groups] = dict
     taught: bool = False  # by the ordinary denoiser
 
@@ -139,7 +139,7 @@ TRIALS = {
         "lib.statistics.learned.LINEAR_GRADIENT_INVERSE": 1.0,
     }),
     "three-octaves": Trial("three octaves instead of five", architecture={
-        "channels": DEFAULT.channels[:3], "blocks": DEFAULT.blocks[:3],
+        "channels": WAVES.channels[:3], "blocks": WAVES.blocks[:3],
     }),
     "wide": Trial("U-Net of twice the width", architecture={"channels": (32, 64, 96, 128, 192)}),
     "deep": Trial("U-Net of three times the blocks", architecture={"blocks": (3, 3, 3, 3, 6)}),
