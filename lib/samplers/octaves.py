@@ -2,7 +2,7 @@
 
 How fast a loss of statistics curves differs between octaves, and between luminance and colours, and by how much depends
 on the texture. L-BFGS with one scale for all coordinates spends iterations on finding that out. With one for each
-octave of each opponent colour it needs two thirds to four fifths of them (see `lbfgs.py`; notebook 7).
+octave of each opponent colour it needs a tenth to a fifth fewer on most textures (see `lbfgs.py`; notebook 7).
 
 The transform is orthonormal, real, and its own inverse: H(w) = Re W - Im W, W being Fourier's (Bracewell 1983).
 """
