@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lib.statistics.learned import LearnedStatistics
-from lib.statistics.waves import around
+from lib.statistics.periodic import around
 
 LEAST_VARIANCE = 1e-5  # pixel units squared: less than one grey level
 OUTPUT_SCALE = 0.001  # so small that a step of the optimiser moves eps_hat by less than what a batch can tell

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lib.statistics.unet import GROUP, GroupedUNet, along, normalised
+from lib.statistics.unet import GROUP, GroupedUNet, Normalise, along, normalised
 
 H = 3 + 50 * torch.randn(2, 32, 17, 24, generator=torch.Generator().manual_seed(0))
 
@@ -25,6 +25,31 @@ def test_channels_of_a_group_keep_their_sizes_to_each_other() -> None:
     sizes = [normalised(x).square().mean((2, 3)).sqrt()[:, 0] / normalised(x).square().mean((2, 3)).sqrt()[:, 1]
              for x in (H, h)]  # fmt: skip
     torch.testing.assert_close(sizes[1], 4 * sizes[0])
+
+
+def test_at_rest_and_in_training_it_is_the_same() -> None:
+    """By hand where the weights are fixed, by autograd where they are not: the same features, the same gradient."""
+    torch.manual_seed(0)
+    norm, h = Normalise(32), H.clone().requires_grad_()
+    nn.init.normal_(norm.scale), nn.init.normal_(norm.offset)
+    wanted = torch.randn(H.shape)
+    found = []
+    for trained in (True, False):
+        out = norm.requires_grad_(trained)(h)
+        found.append((out.detach(), *torch.autograd.grad((out * wanted).sum(), h)))
+    torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-5)
+
+
+def test_the_gradient_by_hand_can_be_differentiated() -> None:
+    """gradgradcheck wants double precision, in which the ordinary way is taken: so the two are compared."""
+    norm = Normalise(32).requires_grad_(False)
+    h, direction = H[:1, :, :8, :8].clone().requires_grad_(), torch.randn(1, 32, 8, 8)
+    second = []
+    for x in (h, h.detach().double().requires_grad_()):
+        (first,) = torch.autograd.grad(torch.tanh(norm.to(x.dtype)(x)).sum(), x, create_graph=True)
+        second.append(torch.autograd.grad((first * direction.to(x.dtype)).sum(), x)[0].double())
+    scale = second[1].abs().max()
+    torch.testing.assert_close(second[0] / scale, second[1] / scale, rtol=0, atol=1e-4)
 
 
 def test_nothing_stays_nothing() -> None:

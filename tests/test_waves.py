@@ -11,13 +11,9 @@ from lib.statistics.waves import (
     ANGLES,
     FIRST,
     POOLED_C,
-    SIDE,
     Waves,
     contrast_waves,
-    convolve,
-    halved,
     pair_energy,
-    wrapped,
 )
 
 OCTAVES = 5
@@ -114,22 +110,7 @@ def test_pooled_energies_are_local_means_over_angles(waves: Waves) -> None:
     torch.testing.assert_close(Waves.log_c(0)[-3 * len(POOLED_C) :: 3].exp(), torch.tensor(POOLED_C))
 
 
-def test_periodic_continuation_of_images_smaller_than_the_margin() -> None:
-    x = torch.arange(6.0).view(1, 1, 2, 3)
-    once = wrapped(x, 5)
-    for i in range(12):
-        for j in range(13):
-            assert once[0, 0, i, j] == x[0, 0, (i - 5) % 2, (j - 5) % 3]
-    conv = torch.nn.Conv2d(1, 1, SIDE, bias=False).requires_grad_(False)
-    torch.testing.assert_close(convolve(x, conv), convolve(x.repeat(1, 1, 4, 4), conv)[..., :2, :3])
-
-
-@pytest.mark.parametrize("side", [32, 33])
-def test_halving_keeps_the_mean_of_even_sizes_and_loses_no_pixel(side: int) -> None:
-    h = torch.rand(1, 2, side, side).requires_grad_()
-    half = halved(h)
-    assert half.shape[-1] == (side + 1) // 2
-    if side % 2 == 0:
-        torch.testing.assert_close(half.mean((2, 3)), h.mean((2, 3)))
-    (gradient,) = torch.autograd.grad(half.sum(), h)
-    assert (gradient > 0).all()
+def test_the_gradient_of_pair_energies_is_theirs_and_can_be_differentiated() -> None:
+    v = torch.randn(2, 6, 3, 4, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(pair_energy, v)
+    assert torch.autograd.gradgradcheck(pair_energy, v)

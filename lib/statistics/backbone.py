@@ -32,9 +32,9 @@ from torch import Tensor
 
 from lib.errors import TextureError
 from lib.images import EXEMPLARS, exemplar
+from lib.statistics.periodic import even, wrapped
 from lib.statistics.recognisers import ARCHITECTURES, Architecture, Conv, Pool
 from lib.statistics.untrained import UNTRAINED, drawn
-from lib.statistics.waves import even, wrapped
 
 VARIABLE = "TEXTURES_BACKBONE"  # the environment's word on the default: a name or a path
 LEAST_ACTIVATION = 0.01  # of the layer's mean: filters that respond less are left small

@@ -29,9 +29,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lib.statistics.periodic import around, convolve, doubled, even, halved
 from lib.statistics.quadratic import Quadratic
 from lib.statistics.unet import GroupedUNet, along
-from lib.statistics.waves import FIRST, Waves, around, convolve, doubled, even, halved
+from lib.statistics.waves import FIRST, Waves
 
 LEAST_ENERGY = 1e-5  # pixel units squared: contrast under a grey level is none
 LINEAR_GRADIENT_INVERSE = 1e-2  # linear read-outs of normalised features have gradients in the hundreds
@@ -195,7 +196,9 @@ class LearnedStatistics(nn.Module):
 
         Those of waves apart are zero while they are `silent`, if they are to be `silenced`.
         """
-        return torch.cat([phi.float().mean((2, 3)) for phi in self.densities(y, silenced)], 1)
+        # a mean as a sum divided: autograd would divide an image of gradients
+        found = [(phi.float().sum((2, 3)) / (phi.shape[-2] * phi.shape[-1])) for phi in self.densities(y, silenced)]
+        return torch.cat(found, 1)
 
     def maps(self, y: Tensor, region: Tensor | None = None) -> list[Tensor]:
         """All maps whose spatial averages are f, in f's order: [B,n,h,w] each, of the resolutions that they have.

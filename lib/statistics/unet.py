@@ -14,24 +14,32 @@ whose halving is learned. All is periodic.
 """
 
 from itertools import pairwise
-from typing import cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lib.statistics.waves import around, convolve, doubled, even, halved, wrapped
+from lib.statistics.periodic import at_rest, convolve, even, grown, halved, wrapped
 
 STEM = 32  # channels at full resolution
 GROUP = 16  # channels that share a variance
 LEAST_VARIANCE = 1e-4  # of features; an image without contrast has none
 
 
-def normalised(h: Tensor, window: Tensor | None = None) -> Tensor:
+def normalised(
+    h: Tensor, window: Tensor | None = None, scale: Tensor | None = None, offset: Tensor | None = None
+) -> Tensor:
     """Each channel less its mean over the picture, each group of channels at variance one: [B,C,H,W].
 
-    Under a window [H,W] of any resolution, not negative and not zero, if there is one.
+    Under a window [H,W] of any resolution, not negative and not zero, if there is one. Then each channel is multiplied
+    by its `scale` and raised by its `offset`, both [C], if there are any.
     """
+    scale = h.new_ones(1) if scale is None else scale.to(h.dtype)
+    offset = h.new_zeros(1) if offset is None else offset.to(h.dtype)
+    scale, offset = scale[:, None, None], offset[:, None, None]
+    if window is None and h.dtype == torch.float32 and at_rest(scale, offset):
+        return cast(Tensor, _Normalised.apply(h, scale, offset)[0])
     wide = h.float()
     if window is None:
         wide = wide - wide.mean((2, 3), keepdim=True)
@@ -41,7 +49,8 @@ def normalised(h: Tensor, window: Tensor | None = None) -> Tensor:
         v = v / v.sum()
         wide = wide - (v * wide).sum((2, 3), keepdim=True)
         variance = (v * _groups(wide).square()).sum((3, 4), keepdim=True).mean(2, keepdim=True)
-    return (_groups(wide) * torch.rsqrt(variance + LEAST_VARIANCE)).flatten(1, 2).to(h.dtype)
+    unit = (_groups(wide) * torch.rsqrt(variance + LEAST_VARIANCE)).flatten(1, 2).to(h.dtype)
+    return unit * scale + offset
 
 
 def _groups(h: Tensor) -> Tensor:
@@ -57,7 +66,43 @@ class Normalise(nn.Module):
         self.offset = nn.Parameter(torch.zeros(channels))
 
     def forward(self, h: Tensor, window: Tensor | None = None) -> Tensor:
-        return normalised(h, window) * self.scale[:, None, None].to(h.dtype) + self.offset[:, None, None].to(h.dtype)
+        return normalised(h, window, self.scale, self.offset)
+
+
+class _Normalised(torch.autograd.Function):
+    """n scale + offset, with n = s (h - mean), one s a group; by q = g scale, its gradient is s (q - <q> - n <n q>)."""
+
+    @staticmethod
+    def forward(h: Tensor, scale: Tensor, offset: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        apart = h - h.mean((2, 3), keepdim=True)
+        s = _inverse_deviation(apart)
+        return (apart * (s * scale)).add_(offset), apart, s
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: tuple[Tensor, Tensor, Tensor]) -> None:
+        ctx.mark_non_differentiable(*output[1:])
+        ctx.save_for_backward(inputs[0], inputs[1], *output[1:])
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor, *_: Tensor) -> tuple[Tensor, None, None]:
+        h, scale, apart, s = ctx.saved_tensors
+        if torch.is_grad_enabled():  # this gradient will be differentiated too: h counts wherever it is
+            apart = h - h.mean((2, 3), keepdim=True)
+            s = _inverse_deviation(apart)
+        size = s * scale
+        pull = _of_groups(size * (g * apart).mean((2, 3), keepdim=True)) * s.square()
+        return (g * size).sub_(size * g.mean((2, 3), keepdim=True)).sub_(apart * pull), None, None
+
+
+def _inverse_deviation(apart: Tensor) -> Tensor:
+    """Of features less their means, the same in all channels of a group: [B,C,1,1]."""
+    return torch.rsqrt(_of_groups((apart * apart).mean((2, 3), keepdim=True)) + LEAST_VARIANCE)
+
+
+def _of_groups(values: Tensor) -> Tensor:
+    """The mean of each group, for each of its channels: [B,C,1,1]."""
+    found = _groups(values)
+    return found.mean(2, keepdim=True).expand_as(found).flatten(1, 2)
 
 
 class Block(nn.Module):
@@ -91,6 +136,8 @@ class GroupedUNet(nn.Module):
         self.up = nn.ModuleList(nn.Conv2d(b, a, 1, bias=False) for a, b in pairwise(channels))
 
     def forward(self, h: Tensor, window: Tensor | None = None) -> list[Tensor]:
+        if h.device.type == "cpu" and at_rest(self.enter.weight):
+            h = h.contiguous(memory_format=torch.channels_last)  # in which a processor's convolutions are quickest
         h = F.silu(self.norm(convolve(h, self.stem), window))
         h = F.conv2d(wrapped(even(h), 1), self.enter.weight, stride=2)
         skips: list[Tensor] = []
@@ -101,7 +148,7 @@ class GroupedUNet(nn.Module):
             skips.append(h)
         found = [normalised(h, window)]
         for s in reversed(range(len(self.decoder))):
-            wide = around(doubled(self.up[s](found[-1])), 3)
+            wide = grown(self.up[s](found[-1]))
             skip = skips[s]
             h = normalised(skip, window) + wide[..., : skip.shape[-2], : skip.shape[-1]]
             found.append(normalised(self.decoder[s](h, window), window))

@@ -26,8 +26,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lib.statistics.periodic import even, wrapped
 from lib.statistics.recognisers import Architecture, Conv, Kernel, Layer, Pool
-from lib.statistics.waves import even, wrapped
 
 WAVES = (64, 48, 48, 48)  # filters of the image at each octave
 CONTRASTS = (0, 96, 96, 96)  # filters of the octave before

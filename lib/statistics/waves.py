@@ -16,12 +16,12 @@ All filters start as Gabor functions and all are trained.
 """
 
 import math
-from typing import cast
+from typing import Any, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lib.statistics.periodic import around, convolve, halved
 from lib.statistics.quadratic import opponent
 
 ANGLES = 4
@@ -35,56 +35,6 @@ C_RANGE = (0.02, 0.2)  # pixel units: where potentials of responses turn from qu
 POOLED_C = (0.02, 0.05, 0.1, 0.2, 0.4)  # the same for local energies, each at all of these
 POOL = 3  # pixels
 FIRST = 3 * ANGLES  # waves of the first layer: luminance, then two chromas
-
-
-# Pooling, padding and repeating are written as slices, sums and reshapes: at equal speed they compile with the double
-# backward of the loss, which torch's own pooling and circular padding do not.
-
-
-def convolve(x: Tensor, conv: nn.Conv2d) -> Tensor:
-    """A periodic convolution: x [B,C,H,W] -> [B,C',H,W], the kernel's margin taken from the opposite edge."""
-    return F.conv2d(wrapped(x, conv.kernel_size[0] // 2), conv.weight, conv.bias)
-
-
-def wrapped(x: Tensor, margin: int) -> Tensor:
-    """x [B,C,H,W] continued periodically by a margin, however small x is."""
-    if not margin:
-        return x
-    if margin > min(x.shape[-2:]):  # more than once round
-        rows, columns = (torch.arange(-margin, side + margin, device=x.device) % side for side in x.shape[-2:])
-        return x[..., rows, :][..., columns]
-    x = torch.cat([x[..., -margin:, :], x, x[..., :margin, :]], -2)
-    return torch.cat([x[..., -margin:], x, x[..., :margin]], -1)
-
-
-def around(y: Tensor, width: int = 5) -> Tensor:
-    """The periodic mean over width x width pixels: [B,C,H,W]."""
-    height, across = y.shape[-2:]
-    y = wrapped(y, width // 2)
-    rows = y[..., :height, :]
-    for k in range(1, width):
-        rows = rows + y[..., k : k + height, :]
-    means = rows[..., :across]
-    for k in range(1, width):
-        means = means + rows[..., k : k + across]
-    return means / width**2
-
-
-def halved(h: Tensor) -> Tensor:
-    """Half the resolution, smoothed by (1 2 2 1)/6 first: [B,C,H,W], odd sizes made even."""
-    return around(even(h), 3).unflatten(-2, (-1, 2)).unflatten(-1, (-1, 2)).mean((-3, -1))
-
-
-def doubled(h: Tensor) -> Tensor:
-    """Twice the resolution, each pixel repeated: [B,C,H,W] -> [B,C,2H,2W]."""
-    return h[..., :, None, :, None].expand(*h.shape[:-1], 2, h.shape[-1], 2).flatten(-4, -3).flatten(-2)
-
-
-def even(h: Tensor) -> Tensor:
-    """Continue odd heights and widths by one pixel from the opposite edge, so that halving loses none."""
-    if h.shape[-2] % 2:
-        h = torch.cat([h, h[..., :1, :]], -2)
-    return torch.cat([h, h[..., :1]], -1) if h.shape[-1] % 2 else h
 
 
 def contrast_waves(octave: int) -> int:
@@ -138,7 +88,7 @@ class Waves(nn.Module):
             if s:
                 y = halved(y)
             first = convolve(y, _conv(self.first, s))
-            waves, ridges = first[:, : 2 * FIRST], first[:, 2 * FIRST :]
+            waves, ridges = first.tensor_split([2 * FIRST], 1)
             parts = [waves]
             moduli = (pair_energy(waves) + LEAST_MODULUS**2).sqrt()
             if finer is not None:
@@ -154,10 +104,10 @@ class Waves(nn.Module):
 
     def energies(self, responses: Tensor, octave: int) -> Tensor:
         """|v|^2 of each potential: [B,responses(s),...] -> [B,readouts[s],...]: of pairs, of singles, pooled."""
-        pairs = 2 * _pairs(octave)
-        energy = pair_energy(responses[:, :pairs])
+        pairs, singles = responses.tensor_split([2 * _pairs(octave)], 1)
+        energy = pair_energy(pairs)
         pooled = around(energy[:, :FIRST].unflatten(1, (3, ANGLES)).mean(2), POOL)
-        return torch.cat([energy, responses[:, pairs:].square(), pooled.repeat(1, len(POOLED_C), 1, 1)], 1)
+        return torch.cat([energy, singles.square(), pooled.repeat(1, len(POOLED_C), 1, 1)], 1)
 
     @staticmethod
     def log_c(octave: int, singles: bool = True) -> Tensor:
@@ -191,7 +141,26 @@ def _conv(modules: nn.ModuleList, s: int) -> nn.Conv2d:
 
 def pair_energy(v: Tensor) -> Tensor:
     """even^2 + odd^2 of neighbouring channels: [B,2n,H,W] -> [B,n,H,W]."""
+    return _pair_energy(v) if torch.compiler.is_compiling() else _PairEnergy.apply(v)
+
+
+def _pair_energy(v: Tensor) -> Tensor:
     return v.unflatten(1, (-1, 2)).square().sum(2)
+
+
+class _PairEnergy(torch.autograd.Function):
+    @staticmethod
+    def forward(v: Tensor) -> Tensor:
+        return _pair_energy(v)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Tensor:
+        (v,) = ctx.saved_tensors
+        return (v.unflatten(1, (-1, 2)) * (2 * g)[:, :, None]).flatten(1, 2)
 
 
 def _pairs(octave: int) -> int:

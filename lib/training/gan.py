@@ -34,8 +34,8 @@ import lib
 from lib.command import run
 from lib.samplers.generator import CELL, LOCAL, Generator, cells, save
 from lib.samplers.step import checked_count
+from lib.statistics.periodic import wrapped
 from lib.statistics.quadratic import periodic_component
-from lib.statistics.waves import wrapped
 from lib.whole import write_whole
 
 ITERATIONS = 400
