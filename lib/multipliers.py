@@ -114,7 +114,7 @@ def scale_variances(x: Tensor, scales: int) -> Tensor:
 
 
 def envelope(f: LearnedStatistics, x: Tensor, sigma: Tensor) -> Tensor:
-    """What the network's output is multiplied by (see the head of this file): x [B,3,H,W], sigma [B] -> [B,n]."""
+    """What the network's output is multiplied by, see above: x [B,3,H,W] (or one for all), sigma [B] -> [B,n]."""
     variances = scale_variances(x, 1 + max(f.architecture.scales))
     columns = []
     for group, scale in enumerate(f.architecture.scales):
@@ -124,8 +124,12 @@ def envelope(f: LearnedStatistics, x: Tensor, sigma: Tensor) -> Tensor:
 
 
 def multipliers(net: Multipliers, f: LearnedStatistics, x: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
-    """lam(x, sigma) for the statistics f, mu = f(x): the network's output and what is known of lambda. [B,d]"""
-    raw = net.raw(x, mu, sigma)
+    """lam(x, sigma) for the statistics f, mu = f(x): the network's output and what is known of lambda. [B,d]
+
+    x [B,3,H,W] and mu [B,d], or one of each for all of sigma [B].
+    """
+    count = len(sigma)
+    raw = net.raw(x.expand(count, -1, -1, -1), mu.expand(count, -1), sigma)
     if f.quadratic is None:
         return envelope(f, x, sigma) * raw
     known = f.quadratic.multipliers(x, sigma)

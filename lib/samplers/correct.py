@@ -33,7 +33,7 @@ from lib.samplers.step import APART, at_once, white_noise
 
 EVERY = 3  # how many noise levels there are to one that is measured,
 LEAST = 8  # but that so many are, if there are so many
-DRAWS = 8  # of noise, at each that is measured
+DRAWS = 6  # of noise, at each that is measured
 REACH = 2  # of these either side, within which variances are averaged
 FLAT = 0.2  # share of a statistic's variance that is the mean of all
 SHRINK = 0.6  # share of the correlations that is the photographs'
@@ -88,7 +88,7 @@ def together(asked: Sequence[Asked], weights: Sequence[float]) -> Asked:
 def correction(model: Model, x: Tensor, sigmas: Tensor, variance: float, share: float) -> Correction:
     """For noise levels sigmas [K], measured at some of them on an exemplar x [1,3,H,W] of this pixel `variance`."""
     f, mu, apart = model.statistics.deep, [], []
-    basis = envelope(model.statistics, x.expand(len(sigmas), -1, -1, -1), sigmas)[:, :, None] * (
+    basis = envelope(model.statistics, x, sigmas)[:, :, None] * (
         model.lambda_phi.preconditioner if model.directions is None else model.directions
     )
     count = min(len(sigmas), max(LEAST, len(sigmas) // EVERY))

@@ -31,8 +31,8 @@ from lib.statistics.gaussian import GaussianTexture
 from lib.statistics.local import local
 from lib.statistics.quadratic import periodic_component
 
-STEPS = 24
-SIGMA_MAX = 1.0  # pixel units: five times a texture's contrast; levels above it change samples little
+STEPS = 18
+SIGMA_MAX = 0.5  # pixel units: twice the contrast of most textures; above it, they are as good as Gaussian
 SIGMA_MIN = 0.01
 RHO = 5.0  # Karras et al. 2022, eq. 5: how much denser the levels lie at the small end
 LEAST = 128  # pixels a side for which multipliers are computed
@@ -63,8 +63,7 @@ def schedule(model: Model, x0: Tensor, steps: int, feedback: float = FEEDBACK, f
     with torch.no_grad():
         clean = f(x)
         lam = torch.cat([
-            multipliers(model.lambda_phi, f, x.expand(len(some), -1, -1, -1), clean.expand(len(some), -1), some)
-            for some in sigmas.split(at_once(x))
+            multipliers(model.lambda_phi, f, x, clean, some) for some in sigmas.split(at_once(x))
         ])
     return Schedule(lam, correction(model, x, sigmas, gaussian_of(x0).variance, feedback) if feedback else None)
 
@@ -207,6 +206,6 @@ def diffuse(
     """n new textures [n,3,H,W] by way of exp[-N lambda(x0, sigma).f(y)] / Z as sigma falls; x0 [3,H,W] in [0,1].
 
     lambda is corrected on the way (see the head of this file); `diffuse_steps(..., feedback=0)` does without.
-    `steps` is the number of noise levels (default 24); the other arguments and the errors are those of `match`.
+    `steps` is the number of noise levels (default 18); the other arguments and the errors are those of `match`.
     """
     return last(diffuse_steps(model, x0, n, size, seed, steps, tileable))

@@ -10,7 +10,7 @@ from lib.errors import TextureError
 from lib.images import check_image
 
 LARGEST = 4096  # pixels a side
-AT_ONCE = 8 * 128**2  # pixels, of images that are looked at together: more are no faster and need their memory
+AT_ONCE = 3 * 128**2  # pixels, of images that are looked at together: more are slower, and need their memory
 APART = 50_000  # streams of noise from here on measure an exemplar: a sample must not share what it was measured with
 
 

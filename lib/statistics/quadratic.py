@@ -113,7 +113,7 @@ class Quadratic(nn.Module):
         return torch.einsum("ij,bihw->bjhw", self.colours, gradient + lam[:, :3, None, None])
 
     def multipliers(self, x: Tensor, sigma: Tensor) -> Tensor:
-        """The least-squares lam of Eq. 4 for the Gaussian texture of x: x [B,3,H,W], sigma [B] -> [B,133]."""
+        """The least-squares lam of Eq. 4 for the Gaussian texture of x: x [B,3,H,W] (or one), sigma [B] -> [B,133]."""
         with torch.no_grad():
             x = x.float()
             u = torch.einsum("ij,bjhw->bihw", self.colours, x - 0.5)
@@ -122,7 +122,7 @@ class Quadratic(nn.Module):
             atoms = _atoms(x.shape[-2], x.shape[-1], x.device)
             lam, at_zero = _solve(atoms, spectrum, sigma.float())
             # grad of the quadratic part at constant m is A(0) m; the means take it away again
-            return torch.cat([-torch.einsum("bij,bj->bi", at_zero, mean.double()), lam], 1).float()
+            return torch.cat([-(at_zero @ mean.double()[:, :, None])[..., 0], lam], 1).float()
 
     def expected_loss(self, lam: Tensor, sigma: Tensor, height: int, width: int) -> Tensor:
         """E|eps_hat - eps|^2 per pixel and channel of these multipliers on the Gaussian texture of x: [B].

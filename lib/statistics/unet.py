@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lib.statistics.periodic import at_rest, convolve, even, grown, halved, wrapped
+from lib.statistics.periodic import at_rest, convolve, even, grown, halved, known_signature, wrapped
 
 STEM = 32  # channels at full resolution
 GROUP = 16  # channels that share a variance
@@ -69,6 +69,7 @@ class Normalise(nn.Module):
         return normalised(h, window, self.scale, self.offset)
 
 
+@known_signature
 class _Normalised(torch.autograd.Function):
     """n scale + offset, with n = s (h - mean), one s a group; by q = g scale, its gradient is s (q - <q> - n <n q>)."""
 

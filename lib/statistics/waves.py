@@ -21,7 +21,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from lib.statistics.periodic import around, convolve, halved
+from lib.statistics.periodic import around, by_hand, convolve, halved, known_signature
 from lib.statistics.quadratic import opponent
 
 ANGLES = 4
@@ -141,13 +141,14 @@ def _conv(modules: nn.ModuleList, s: int) -> nn.Conv2d:
 
 def pair_energy(v: Tensor) -> Tensor:
     """even^2 + odd^2 of neighbouring channels: [B,2n,H,W] -> [B,n,H,W]."""
-    return _pair_energy(v) if torch.compiler.is_compiling() else _PairEnergy.apply(v)
+    return _PairEnergy.apply(v) if by_hand(v) else _pair_energy(v)
 
 
 def _pair_energy(v: Tensor) -> Tensor:
     return v.unflatten(1, (-1, 2)).square().sum(2)
 
 
+@known_signature
 class _PairEnergy(torch.autograd.Function):
     @staticmethod
     def forward(v: Tensor) -> Tensor:
