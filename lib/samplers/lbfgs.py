@@ -21,17 +21,26 @@ Objective = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True)
 class Pair:
-    """A step s [n,m], the change of gradient y [n,m] it made, and 1 / s.y [n], 0 where there was no curvature."""
+    """A step s [n,m], the change of gradient y [n,m] it made, and 1 / s.y [n], 0 where there was no curvature.
+
+    `moved` and `changed` [n,K] are |s|^2 and |y|^2 of each of K parts, over |y|^2 of all; 0 for such a pair too.
+    """
 
     s: Tensor
     y: Tensor
     rho: Tensor
+    moved: Tensor
+    changed: Tensor
 
     @classmethod
-    def of(cls, s: Tensor, y: Tensor) -> "Pair":
-        curvature = _dot(s, y)
-        good = curvature > 1e-10 * _dot(y, y)  # a pair without curvature (a step of zero, say) counts for nothing
-        return cls(s, y, torch.where(good, 1 / torch.where(good, curvature, 1.0), 0.0))
+    def of(cls, s: Tensor, y: Tensor, parts: Tensor) -> "Pair":
+        """`parts` [m] numbers the parts of the coordinates."""
+        curvature, square = _dot(s, y), _dot(y, y)
+        good = curvature > 1e-10 * square  # a pair without curvature (a step of zero, say) counts for nothing
+        weight = torch.where(good, 1 / square.clamp_min(1e-30), 0.0)[:, None]
+        none = s.new_zeros(len(s), int(parts.max()) + 1)
+        moved, changed = (weight * none.index_add(1, parts, v.square()) for v in (s, y))
+        return cls(s, y, torch.where(good, 1 / torch.where(good, curvature, 1.0), 0.0), moved, changed)
 
 
 def minimise(
@@ -55,7 +64,7 @@ def minimise(
         direction = torch.where(uphill[:, None], -gradient, direction)
         slope = torch.where(uphill, -_dot(gradient, gradient), slope)
         z_new, value_new, gradient_new = _search(objective, z, value, gradient, direction, slope, length)
-        pairs = [*pairs[-MEMORY + 1 :], Pair.of(z_new - z, gradient_new - gradient)]
+        pairs = [*pairs[-MEMORY + 1 :], Pair.of(z_new - z, gradient_new - gradient, parts)]
         length = torch.where(value_new < value, 1.0, length * SHRINK**TRIES)
         z, value, gradient = z_new, value_new, gradient_new
         yield z, value
@@ -98,12 +107,9 @@ def _inverse_hessian(pairs: list[Pair], gradient: Tensor, parts: Tensor) -> Tens
 
 def _first_guess(pairs: list[Pair], gradient: Tensor, parts: Tensor) -> Tensor:
     """H0, the diagonal [n,m]: the shape by the pairs in memory, the size by the newest that has a curvature."""
-    count = int(parts.max()) + 1
-    moved, changed = (gradient.new_zeros(len(gradient), count) for _ in range(2))
-    for pair in pairs:
-        weight = torch.where(pair.rho > 0, 1 / _dot(pair.y, pair.y).clamp_min(1e-30), 0.0)[:, None]
-        moved = moved.index_add(1, parts, weight * pair.s.square())
-        changed = changed.index_add(1, parts, weight * pair.y.square())
+    if not pairs:
+        return torch.ones_like(gradient)
+    moved, changed = torch.stack([torch.stack([pair.moved, pair.changed]) for pair in pairs]).sum(0)
     shape = (moved / changed.clamp_min(1e-30)).sqrt()
     shape = shape / shape.amax(1, keepdim=True).clamp_min(1e-30)
     H = torch.where((shape > 0).any(1, keepdim=True), shape, 1.0)[:, parts]
