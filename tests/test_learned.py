@@ -9,6 +9,7 @@ from torch import Tensor
 import lib
 from lib.energy import predicted_noise
 from lib.model import Model
+from lib.multipliers import multipliers
 from lib.statistics.learned import HYBRID, PAIRS, PAPER, WAVES, Architecture, LearnedStatistics
 from lib.statistics.quadratic import Quadratic
 
@@ -195,3 +196,28 @@ def test_lambda_is_finite_and_goes_with_sigma(sigma: float) -> None:
     # an untrained network says nothing: what is known in closed form stands alone
     assert torch.equal(lam[:, 133:], torch.zeros(2, 379))
     close(lam[:, :133], Quadratic().multipliers(x, torch.full((2,), sigma)))
+
+
+def test_one_exemplar_for_all_noise_levels() -> None:
+    """lambda of one x at many sigma is asked for at once, what depends on x alone being computed once."""
+    model = lib.load()
+    f, x, sigma = model.statistics, lib.exemplar("pebble")[None, :, :64, :64], torch.tensor([0.02, 0.1, 0.5])
+    with torch.no_grad():
+        mu = f(x)
+        found = multipliers(model.lambda_phi, f, x, mu, sigma)
+        each = multipliers(model.lambda_phi, f, x.expand(3, -1, -1, -1), mu.expand(3, -1), sigma)
+    torch.testing.assert_close(found, each, rtol=1e-4, atol=1e-5 * each.abs().max().item())
+
+
+@pytest.mark.parametrize("architecture", [WAVES, HYBRID], ids=["waves", "hybrid"])
+def test_weights_at_rest_change_no_gradient(architecture: Architecture) -> None:
+    """Where weights are fixed the gradient of f is written out by hand, in another order of sums."""
+    torch.manual_seed(0)
+    f, y = LearnedStatistics(architecture), torch.rand(1, 3, 48, 40).requires_grad_()
+    direction, found = torch.randn(1, f.dim), []
+    for trained in (True, False):
+        out = f.requires_grad_(trained)(y)
+        found.append((out.detach(), *torch.autograd.grad((direction * out).sum(), y)))
+    size = found[0][1].abs().max().item()
+    torch.testing.assert_close(found[0][0], found[1][0], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found[0][1], found[1][1], rtol=0, atol=1e-4 * size)
