@@ -34,9 +34,10 @@ class Layout:
     device: torch.device
 
     def tensor(self) -> Tensor:
-        """Some tensor of this layout, of values of order one."""
-        empty = torch.empty_strided(self.shape, self.stride, dtype=self.dtype, device=self.device)
-        return empty.copy_(torch.rand(self.shape, device=self.device))
+        """Some tensor of this layout, of values of order one; what was expanded (a mean's gradient) is so again."""
+        kept = [1 if stride == 0 else side for side, stride in zip(self.shape, self.stride, strict=True)]
+        empty = torch.empty_strided(kept, self.stride, dtype=self.dtype, device=self.device)
+        return empty.copy_(torch.rand(kept, device=self.device)).expand(self.shape)
 
 
 @dataclass(frozen=True)
