@@ -214,7 +214,7 @@ def test_noise_levels_fall_to_zero() -> None:
         assert len(sigmas) == steps + 1
         assert (sigmas.diff() < 0).all()
         assert sigmas[-1] == 0
-    assert list(noise_levels(2)[:2].tolist()) == pytest.approx([1.0, 0.01])
+    assert list(noise_levels(2)[:2].tolist()) == pytest.approx([0.5, 0.01])
 
 
 def test_diffusion_draws_from_the_gaussian_texture(model: lib.Model) -> None:
