@@ -32,7 +32,7 @@ from lib.statistics.local import local
 from lib.statistics.quadratic import periodic_component
 
 STEPS = 18
-SIGMA_MAX = 0.5  # pixel units: twice the contrast of most textures; above it, they are as good as Gaussian
+SIGMA_MAX = 0.5  # pixel units: twice the contrast of most textures; samples from 1.0 on came no nearer
 SIGMA_MIN = 0.01
 RHO = 5.0  # Karras et al. 2022, eq. 5: how much denser the levels lie at the small end
 LEAST = 128  # pixels a side for which multipliers are computed

@@ -102,7 +102,6 @@ class _Linear(torch.autograd.Function):
         return _linear(ctx.adjoint, ctx.of, g), None, None
 
 
-
 def _wrapped(x: Tensor, margin: int) -> Tensor:
     if margin > min(x.shape[-2:]):  # more than once round
         rows, columns = (torch.arange(-margin, side + margin, device=x.device) % side for side in x.shape[-2:])
