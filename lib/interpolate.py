@@ -19,7 +19,7 @@ from torch import Tensor
 from lib.errors import TextureError
 from lib.images import check_image
 from lib.model import Model
-from lib.samplers.diffuse import STEPS, Schedule, diffuse_multipliers, settle
+from lib.samplers.diffuse import LEVELS, Schedule, diffuse_multipliers, settle
 from lib.samplers.match import STEPS as MATCH_STEPS
 from lib.samplers.match import (
     HasStatistics,
@@ -44,7 +44,7 @@ class Line:
         xa, xb = check_image(xa, "xa"), check_image(xb, "xb")
         if space not in SPACES:
             raise TextureError(f"no space {space!r}; known are {', '.join(SPACES)}")
-        default, least = {"mu": (MATCH_STEPS, 1), "lambda": (STEPS, 2)}[space]
+        default, least = {"mu": (MATCH_STEPS, 1), "lambda": (LEVELS, 2)}[space]
         self.model, self.space, self.size = model, space, tuple(xa.shape[-2:])
         self.iterations = checked_count("iterations", default if iterations is None else iterations, least)
         if space == "mu":

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from lib.images import check_image
 from lib.model import Model
-from lib.samplers.diffuse import SIGMA_MAX, STEPS, estimated, schedule, walk
+from lib.samplers.diffuse import ROUNDS, SIGMA_MAX, STEPS, estimated, schedule, walk
+from lib.samplers.lbfgs import Pair
 from lib.samplers.match import Targets, colouring, mismatch
 from lib.samplers.step import APART, checked_count, white_noise
 from lib.statistics.quadratic import periodic_component
@@ -47,13 +48,13 @@ def processes(model: Model, x0: Tensor, steps: int = STEPS, seed: int = 0) -> It
     x0 = check_image(x0, "x0")
     checked_count("steps", steps, 2), checked_count("seed", seed, 0)
     height, width = x0.shape[-2:]
-    known, targets, x = schedule(model, x0, steps), Targets.of(model, x0), periodic_component(x0)
+    known, targets, x = schedule(model, x0, steps, rounds=ROUNDS), Targets.of(model, x0), periodic_component(x0)
     eps = white_noise(1, height, width, seed, APART)
-    states: list[Tensor] = []
+    states, told = list[Tensor](), list[Pair]()
 
     def look(k: int, sigma: Tensor, y: Tensor) -> Tensor:
         states.append(y.detach())
-        return estimated(model, known, k, sigma, y)[0]
+        return estimated(model, known, k, sigma, y, told=told)[0]
 
     def state(sigma: float, y: Tensor, x_hat: Tensor) -> State:
         forward = x + sigma * eps

@@ -41,10 +41,9 @@ from lib.energy import predicted_noise
 from lib.errors import TextureError
 from lib.images import check_image
 from lib.model import Model
-from lib.samplers.correct import corrected, together
+from lib.samplers.correct import Asked, corrected, together
 from lib.samplers.descend import Loss, descend_from
-from lib.samplers.diffuse import FEEDBACK, SIGMA_MAX, Schedule, schedule, walk
-from lib.samplers.diffuse import STEPS as LEVELS
+from lib.samplers.diffuse import FEEDBACK, LEVELS, SIGMA_MAX, Schedule, schedule, walk
 from lib.samplers.match import POWER, Targets, gaussian_of, in_units, spectral
 from lib.samplers.match import STEPS as ITERATIONS
 from lib.samplers.octaves import descend_by_octaves
@@ -118,16 +117,19 @@ class Composition:
         shares = [float(m.mean()) for m in self.masks] if self.masks is not None else self.weights
         corrections = [s.correction for s in known if s.correction]
 
+        def look(y: Tensor) -> tuple[Tensor, Tensor]:
+            f = self.readings(y)
+            return f, f.detach()
+
+        def asked(k: int, found: Tensor) -> Asked:
+            each = [c.at(k, own) for c, own in zip(corrections, found.unbind(1), strict=True)]
+            return together(each, shares)
+
         def estimate(k: int, sigma: Tensor, y: Tensor) -> Tensor:
             lam = torch.stack([w * s.lam[k] for w, s in zip(shares, known, strict=True)])
             if not corrections:
                 return y - sigma * predicted_noise(self.readings, lam, y) / factor
-            seen = y.detach().requires_grad_()
-            with torch.enable_grad():
-                f = self.readings(seen)
-                found = f.detach().unbind(1)
-                asked = together([c.at(k, own) for c, own in zip(corrections, found, strict=True)], shares)
-                eps, _ = corrected(seen, f, lam.expand_as(f), asked)
+            eps, _ = corrected(y, lam.expand(len(y), -1, -1), look, lambda found: asked(k, found), sigma)
             return y - sigma * eps / factor
 
         return walk(estimate, self.start(noise(0), SIGMA_MAX, self.total), noise, steps, ahead=not feedback)

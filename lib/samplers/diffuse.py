@@ -25,13 +25,16 @@ from lib.energy import predicted_noise
 from lib.model import Model
 from lib.multipliers import multipliers
 from lib.samplers.correct import Correction, corrected, correction
+from lib.samplers.lbfgs import Pair
 from lib.samplers.match import canvas, colouring, gaussian_of
 from lib.samplers.step import APART, Step, at_once, checked_common, checked_count, cut, last, white_noise
 from lib.statistics.gaussian import GaussianTexture
 from lib.statistics.local import local
 from lib.statistics.quadratic import periodic_component
 
-STEPS = 18
+STEPS = 7  # levels of `diffuse`, at each of which lambda is corrected in so many
+ROUNDS = 4
+LEVELS = 18  # where it is corrected once a level, or not at all
 SIGMA_MAX = 0.5  # pixel units: twice the contrast of most textures; samples from 1.0 on came no nearer
 SIGMA_MIN = 0.01
 RHO = 5.0  # Karras et al. 2022, eq. 5: how much denser the levels lie at the small end
@@ -56,7 +59,9 @@ class Schedule:
     correction: Correction | None = None
 
 
-def schedule(model: Model, x0: Tensor, steps: int, feedback: float = FEEDBACK, factor: float = 1) -> Schedule:
+def schedule(
+    model: Model, x0: Tensor, steps: int, feedback: float = FEEDBACK, factor: float = 1, rounds: int = 1
+) -> Schedule:
     """lambda(x0, factor sigma) at all noise levels, and mu if it is to be corrected: x0 [1,3,H,W]."""
     sigmas = factor * noise_levels(steps)[:-1]
     x, f = tiled(x0), model.statistics
@@ -65,7 +70,9 @@ def schedule(model: Model, x0: Tensor, steps: int, feedback: float = FEEDBACK, f
         lam = torch.cat([
             multipliers(model.lambda_phi, f, x, clean, some) for some in sigmas.split(at_once(x))
         ])
-    return Schedule(lam, correction(model, x, sigmas, gaussian_of(x0).variance, feedback) if feedback else None)
+    if not feedback:
+        return Schedule(lam)
+    return Schedule(lam, correction(model, x, sigmas, gaussian_of(x0).variance, feedback, rounds))
 
 
 def settle(model: Model, x0: Tensor, steps: int) -> Generator[Step, None, Schedule]:
@@ -107,10 +114,10 @@ def _walk(
 ) -> Iterator[tuple[Step, Tensor]]:
     """The records, each with the multipliers [n,d] that were used."""
     z = noise(0)
-    used: list[Tensor] = []
+    used, told = list[Tensor](), list[Pair]()
 
     def look(k: int, sigma: Tensor, y: Tensor) -> Tensor:
-        x_hat, lam = estimated(model, known, k, sigma, y)
+        x_hat, lam = estimated(model, known, k, sigma, y, told=told)
         used.append(lam)
         return x_hat
 
@@ -120,22 +127,32 @@ def _walk(
 
 
 def estimated(
-    model: Model, known: Schedule, k: int, sigma: Tensor, y: Tensor, window: Tensor | None = None
+    model: Model,
+    known: Schedule,
+    k: int,
+    sigma: Tensor,
+    y: Tensor,
+    window: Tensor | None = None,
+    told: list[Pair] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """x_hat = y - sigma eps_hat at level k, y [n,3,H,W], and the multipliers [n,d] that it took.
 
-    They are corrected by what the statistics of y lack, or those under a window [H,W] if there is one.
+    They are corrected by what the statistics of y lack, or those under a window [H,W] if there is one. `told` is what
+    was learned on the way to y of how statistics respond; it is added to.
     """
     lam = known.lam[k].expand(len(y), -1)
     if known.correction is None:
         return y - sigma * predicted_noise(model.statistics, lam, y), lam
-    seen = y.detach().requires_grad_()
-    with torch.enable_grad():
+    c, so_far = known.correction, [] if told is None else told
+
+    def look(seen: Tensor) -> tuple[Tensor, Tensor]:
         f = model.statistics(seen)
-    with torch.no_grad():
-        found = f if window is None else local(model.statistics, y, window[None])[:, 0]
-        asked = known.correction.at(k, found)
-    eps, lam = corrected(seen, f, lam, asked)
+        return f, f.detach() if window is None else local(model.statistics, seen.detach(), window[None])[:, 0].detach()
+
+    def tell(step: Tensor, change: Tensor) -> None:
+        so_far.append(c.told(k, step, change))
+
+    eps, lam = corrected(y, lam, look, lambda found: c.at(k, found, so_far), sigma, c.rounds, tell)
     return y - sigma * eps, lam
 
 
@@ -180,7 +197,7 @@ def diffuse_steps(
     x0, shape = checked_common(x0, n, size, seed)
     steps = checked_count("steps", STEPS if steps is None else steps, 2)
     h, w = canvas(*shape, tileable)
-    known = schedule(model, x0, steps, feedback)
+    known = schedule(model, x0, steps, feedback, rounds=ROUNDS)
     records = diffuse_multipliers(model, known, gaussian_of(x0), lambda k: white_noise(n, h, w, seed, k), steps)
     yield from cut(records, *shape)
 
@@ -206,6 +223,6 @@ def diffuse(
     """n new textures [n,3,H,W] by way of exp[-N lambda(x0, sigma).f(y)] / Z as sigma falls; x0 [3,H,W] in [0,1].
 
     lambda is corrected on the way (see the head of this file); `diffuse_steps(..., feedback=0)` does without.
-    `steps` is the number of noise levels (default 18); the other arguments and the errors are those of `match`.
+    `steps` is the number of noise levels (default 7, lambda being corrected in four steps at each); the other arguments and the errors are those of `match`.
     """
     return last(diffuse_steps(model, x0, n, size, seed, steps, tileable))

@@ -28,8 +28,7 @@ from lib.errors import TextureError
 from lib.images import check_image
 from lib.model import Model
 from lib.samplers.descend import descend_from
-from lib.samplers.diffuse import SIGMA_MAX, estimated, schedule, walk
-from lib.samplers.diffuse import STEPS as LEVELS
+from lib.samplers.diffuse import LEVELS, SIGMA_MAX, estimated, schedule, walk
 from lib.samplers.krige import corrected, krige, posterior
 from lib.samplers.match import POWER, Targets, gaussian_of, in_units, spectral
 from lib.samplers.match import STEPS as ITERATIONS

@@ -4,11 +4,13 @@ torch's own optimiser takes a batch for one problem, so that image i would depen
 
 The recursion starts from a guess H0 of the inverse Hessian. Usually that is one number, s.y / y.y of the newest pair of
 steps s and changes of gradient y. Where the coordinates come in parts, it is one number each: by the pairs in memory,
-part k has moved by s_k where its gradient changed by y_k, so H0 is in proportion to |s_k| / |y_k|.
+part k has moved by s_k where its gradient changed by y_k, so H0 is in proportion to |s_k| / |y_k|. Or it is whatever
+else is known (see `correct.py`).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -33,8 +35,9 @@ class Pair:
     changed: Tensor
 
     @classmethod
-    def of(cls, s: Tensor, y: Tensor, parts: Tensor) -> "Pair":
-        """`parts` [m] numbers the parts of the coordinates."""
+    def of(cls, s: Tensor, y: Tensor, parts: Tensor | None = None) -> "Pair":
+        """`parts` [m] numbers the parts of the coordinates; without it, all are one."""
+        parts = torch.zeros(s.shape[1], dtype=torch.long, device=s.device) if parts is None else parts
         curvature, square = _dot(s, y), _dot(y, y)
         good = curvature > 1e-10 * square  # a pair without curvature (a step of zero, say) counts for nothing
         weight = torch.where(good, 1 / square.clamp_min(1e-30), 0.0)[:, None]
@@ -58,7 +61,7 @@ def minimise(
     parts = parts.to(z.device)
     length = 0.1 / gradient.abs().mean(1).clamp_min(1e-12)  # no curvature is known yet: a tenth a coordinate
     for _ in range(steps):
-        direction = -_inverse_hessian(pairs, gradient, parts)
+        direction = -inverse_hessian(pairs, gradient, partial(_first_guess, pairs, parts))
         slope = _dot(direction, gradient)
         uphill = slope >= 0
         direction = torch.where(uphill[:, None], -gradient, direction)
@@ -92,32 +95,32 @@ def _search(
     return best
 
 
-def _inverse_hessian(pairs: list[Pair], gradient: Tensor, parts: Tensor) -> Tensor:
-    """The two-loop recursion: approximate inverse Hessian times gradient, [n,m]."""
+def inverse_hessian(pairs: Sequence[Pair], gradient: Tensor, first: Callable[[Tensor], Tensor]) -> Tensor:
+    """The two-loop recursion: approximate inverse Hessian times gradient, [n,m]; `first` is H0, [n,m] -> [n,m]."""
     q, alphas = gradient, []
     for pair in reversed(pairs):
         alpha = pair.rho * _dot(pair.s, q)
         q = q - alpha[:, None] * pair.y
         alphas.append(alpha)
-    q = q * _first_guess(pairs, gradient, parts)
+    q = first(q)
     for pair, alpha in zip(pairs, reversed(alphas), strict=True):
         q = q + pair.s * (alpha - pair.rho * _dot(pair.y, q))[:, None]
     return q
 
 
-def _first_guess(pairs: list[Pair], gradient: Tensor, parts: Tensor) -> Tensor:
-    """H0, the diagonal [n,m]: the shape by the pairs in memory, the size by the newest that has a curvature."""
+def _first_guess(pairs: list[Pair], parts: Tensor, q: Tensor) -> Tensor:
+    """H0 q [n,m], H0 diagonal: the shape by the pairs in memory, the size by the newest that has a curvature."""
     if not pairs:
-        return torch.ones_like(gradient)
+        return q
     moved, changed = torch.stack([torch.stack([pair.moved, pair.changed]) for pair in pairs]).sum(0)
     shape = (moved / changed.clamp_min(1e-30)).sqrt()
     shape = shape / shape.amax(1, keepdim=True).clamp_min(1e-30)
     H = torch.where((shape > 0).any(1, keepdim=True), shape, 1.0)[:, parts]
-    scale = torch.zeros_like(gradient[:, 0])
+    scale = torch.zeros_like(q[:, 0])
     for pair in reversed(pairs):
         size = 1 / (pair.rho * _dot(H * pair.y, pair.y)).clamp_min(1e-30)
         scale = torch.where((pair.rho > 0) & (scale == 0), size, scale)
-    return torch.where(scale > 0, scale, 1.0)[:, None] * H
+    return torch.where(scale > 0, scale, 1.0)[:, None] * H * q
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:
