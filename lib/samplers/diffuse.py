@@ -11,7 +11,8 @@ texture both can be checked exactly):
   frequencies the spectrum of a texture exceeds sigma_max^2.
 
 And one thing corrects lambda, which lambda_phi only guesses: each step asks also that statistics be what they should
-be under noise (see `correct.py`).
+be under noise (see `correct.py`), and looks several times whether they are. Four looks at each of seven levels come
+three times nearer than one at each of eighteen, in the same time.
 """
 
 from collections.abc import Callable, Generator, Iterator
@@ -32,9 +33,9 @@ from lib.statistics.gaussian import GaussianTexture
 from lib.statistics.local import local
 from lib.statistics.quadratic import periodic_component
 
-STEPS = 7  # levels of `diffuse`, at each of which lambda is corrected in so many
-ROUNDS = 4
-LEVELS = 18  # where it is corrected once a level, or not at all
+STEPS = 7  # noise levels of `diffuse`,
+ROUNDS = 4  # at each of which lambda is corrected so many times
+LEVELS = 18  # noise levels where it is corrected once, or not at all
 SIGMA_MAX = 0.5  # pixel units: twice the contrast of most textures; samples from 1.0 on came no nearer
 SIGMA_MIN = 0.01
 RHO = 5.0  # Karras et al. 2022, eq. 5: how much denser the levels lie at the small end
@@ -192,12 +193,19 @@ def diffuse_steps(
     steps: int | None = None,
     tileable: bool = False,
     feedback: float = FEEDBACK,
+    rounds: int = ROUNDS,
 ) -> Iterator[Step]:
-    """`diffuse`, one record a noise level; arguments as there. `feedback` 0 takes lambda_phi at its word."""
+    """`diffuse`, one record a noise level; arguments as there.
+
+    At each level lambda is corrected in so many `rounds`; `feedback` 0 takes lambda_phi at its word, by default at more
+    levels.
+    """
     x0, shape = checked_common(x0, n, size, seed)
-    steps = checked_count("steps", STEPS if steps is None else steps, 2)
+    usual = STEPS if feedback else LEVELS
+    steps = checked_count("steps", usual if steps is None else steps, 2)
+    checked_count("rounds", rounds)
     h, w = canvas(*shape, tileable)
-    known = schedule(model, x0, steps, feedback, rounds=ROUNDS)
+    known = schedule(model, x0, steps, feedback, rounds=rounds)
     records = diffuse_multipliers(model, known, gaussian_of(x0), lambda k: white_noise(n, h, w, seed, k), steps)
     yield from cut(records, *shape)
 
@@ -223,6 +231,7 @@ def diffuse(
     """n new textures [n,3,H,W] by way of exp[-N lambda(x0, sigma).f(y)] / Z as sigma falls; x0 [3,H,W] in [0,1].
 
     lambda is corrected on the way (see the head of this file); `diffuse_steps(..., feedback=0)` does without.
-    `steps` is the number of noise levels (default 7, lambda being corrected in four steps at each); the other arguments and the errors are those of `match`.
+    `steps` is the number of noise levels (default 7, in four rounds each); the other arguments and the errors are those
+    of `match`.
     """
     return last(diffuse_steps(model, x0, n, size, seed, steps, tileable))
