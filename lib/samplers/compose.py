@@ -19,7 +19,7 @@ eps_hat = W^(-1/2) sum_k w_k eps_k(V_k y; W^(1/2) sigma), so that with weights 1
 lead from noise to the one wanted, which is exact at sigma = 0, but between the two they are not that one under noise
 (Du et al. 2023), and the sampler takes them for it. Of one texture with itself it is exact; between two Gaussian ones
 the variance comes out up to twice too large (tests); for a lambda that varies slowly it is nearly right. If W = 1,
-lambda_k is corrected on the way, as in `diffuse`, by what the statistics of view or mask k lack (where masks overlap,
+lambda_k is corrected on the way, once a level, by what the statistics of view or mask k lack (where masks overlap,
 of the mixture of textures that lies under mask k): the geometric mean of two densities has the expectations of neither,
 so this draws towards both. `feedback=0` takes lambda_phi at its word, as a product with another W does.
 

@@ -16,10 +16,9 @@ unknowns a side from a few dozen draws: so correlations are those of all levels 
 photographs on average (`Model.directions`).
 
 R is not known well, and f is not linear. Both are mended by one more gradient, of a.f alone: its mean square is what
-a'R a really is, and the step goes on along a only as far as is best for that. With R from four dozen draws it gains a
-fifth of what it would with R itself. So in `diffuse` a level is looked at several times, and what a step took from f,
-3 sigma R a, corrects R^(-1) for the next (BFGS, see `lbfgs.py`). For linear f these are conjugate gradients that begin
-with what is known of R; a second step gains more than four times the draws.
+a'R a really is, and the step goes on along a only as far as is best for that. And in `diffuse` a level is looked at
+several times, and what a step took from f, 3 sigma R a, corrects R^(-1) for the next (BFGS, see `lbfgs.py`). For linear
+f these are conjugate gradients that begin with what is known of R.
 """
 
 from collections.abc import Callable, Sequence

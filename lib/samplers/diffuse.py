@@ -11,8 +11,7 @@ texture both can be checked exactly):
   frequencies the spectrum of a texture exceeds sigma_max^2.
 
 And one thing corrects lambda, which lambda_phi only guesses: each step asks also that statistics be what they should
-be under noise (see `correct.py`), and looks several times whether they are. Four looks at each of seven levels come
-three times nearer than one at each of eighteen, in the same time.
+be under noise (see `correct.py`), and looks several times whether they are: notebook 8 compares looks with levels.
 """
 
 from collections.abc import Callable, Generator, Iterator
