@@ -164,7 +164,7 @@ def test_windows_share_out_the_masks(model: lib.Model) -> None:
 @WAYS
 def test_lambda_as_a_map_turns_from_a_to_b(model: lib.Model, by: str) -> None:
     """The colours from left to right: from those of A to those of B, between them on the way."""
-    picture = lib.compose(model, [A, B], masks=ramp(64, 192), by=by, steps=10 if by == "diffuse" else 15)
+    picture = lib.compose(model, [A, B], masks=ramp(64, 192), by=by, steps=6 if by == "diffuse" else 10)
     assert picture.shape == (1, 3, 64, 192)
     mu = torch.stack([x.mean((1, 2)) for x in (A, B)])
     found = torch.stack([picture[0, :, :, start : start + 32].mean((1, 2)) for start in (0, 80, 160)])

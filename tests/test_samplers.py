@@ -232,7 +232,7 @@ def test_diffusion_draws_from_the_gaussian_texture(model: lib.Model) -> None:
 def test_the_number_of_steps_does_not_change_the_contrast(model: lib.Model) -> None:
     """A first-order sampler loses a fifth of the variance here, and the more the fewer its steps."""
     x0 = GaussianTexture.fit(0.5 + 0.5 * (GRASS[None] - 0.5), lag=6).sample(64, 64, seed=5).clamp(0, 1)
-    power = [lib.diffuse(model, x0, n=4, size=48, seed=1, steps=s).var((2, 3)).mean().item() for s in (6, 12)]
+    power = [lib.diffuse(model, x0, n=4, size=48, seed=1, steps=s).var((2, 3)).mean().item() for s in (4, 8)]
     wanted = x0.var((2, 3)).mean().item()
     assert power == pytest.approx([wanted, wanted], rel=0.15)
 
@@ -242,7 +242,7 @@ def test_feedback_brings_statistics_nearer(model: lib.Model) -> None:
     targets = Targets.of(model, x0[None])
     left = []
     for feedback in (0.0, 1.0):
-        *_, record = lib.diffuse_steps(model, x0, seed=0, steps=16, feedback=feedback)
+        *_, record = lib.diffuse_steps(model, x0, seed=0, steps=7, feedback=feedback)
         left.append(mismatch(model, targets, record.image).item())
     assert left[1] < 0.8 * left[0]
 
@@ -251,7 +251,7 @@ def test_feedback_brings_statistics_nearer(model: lib.Model) -> None:
 def test_samples_know_no_place(sampler: Callable) -> None:
     """Folded on the coarsest pixel of the network, the mean of many samples is as flat as that of shifted ones."""
     shipped = lib.load()
-    *_, record = sampler(shipped, lib.exemplar("pebble")[:, :64, :64], n=16, size=48, seed=2, tileable=True, steps=8)
+    *_, record = sampler(shipped, lib.exemplar("pebble")[:, :64, :64], n=12, size=48, seed=2, tileable=True, steps=5)
     g = torch.Generator().manual_seed(0)
 
     def unevenness(x: Tensor) -> float:
@@ -260,7 +260,7 @@ def test_samples_know_no_place(sampler: Callable) -> None:
 
     shifted = []
     for _ in range(20):
-        by = torch.randint(0, 48, (16, 2), generator=g).tolist()
+        by = torch.randint(0, 48, (len(record.image), 2), generator=g).tolist()
         shifted.append(
             unevenness(torch.stack([x.roll(place, (1, 2)) for x, place in zip(record.image, by, strict=True)]))
         )
