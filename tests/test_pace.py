@@ -44,7 +44,7 @@ def test_diffusion_is_run_anew_for_each_number_of_levels() -> None:
 
 
 def test_means_are_geometric_over_the_floor() -> None:
-    rows = [Row("m", e, k, 16, s, d, 2.0) for e, k, s, d in
+    rows = [Row("m", e, k, 16, s, d, 2.0, 32, {}) for e, k, s, d in
             (("a", 5, 1.0, 8.0), ("b", 5, 3.0, 2.0), ("a", 9, 4.0, 2.0), ("b", 9, 6.0, 2.0))]  # fmt: skip
     (five, nine) = means(rows[::-1], "m")
     assert five == (5, 2.0, pytest.approx(2.0))
@@ -82,6 +82,17 @@ def test_a_run_that_is_repeated_goes_on_where_it_was(
     assert rows[0].frechet > rows[1].frechet == rows[2].frechet
     assert {row.floor for row in rows} == {rows[0].floor}
     assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+def test_other_settings_are_another_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace, "load_features", lambda source: COLOURS)
+    monkeypatch.setattr(pace, "SEARCHED", {"gatys": (1,)})
+    monkeypatch.setattr(pace, "LEVELS", {})
+    twice = lambda x0, *_, **__: iter([Step(torch.stack([x0, x0]), 0.0, 1, 1)])  # noqa: E731
+    monkeypatch.setattr(pace, "synthesize_steps", twice)
+    for network in ("untrained", "squeezenet1_0", "untrained"):
+        pace.measure(tmp_path, exemplar=["cloth"], side=32, settings=[f"backbone={network}"])
+    assert [row.settings["backbone"] for row in pace.shipped(tmp_path)] == ["untrained", "squeezenet1_0"]
 
 
 def test_bad_input_is_told(tmp_path: Path) -> None:

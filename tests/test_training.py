@@ -24,7 +24,7 @@ def crops(seed: int = 0) -> batches.Crops:
     return batches.Crops({"a": images[:1], "b": images[1:]}, seed)
 
 
-@pytest.mark.parametrize("configuration", ["waves", "hybrid", "paper"])
+@pytest.mark.parametrize("configuration", ["waves", "hybrid", "pairs", "paper"])
 def test_resumption_gives_the_weights_of_an_uninterrupted_run(tmp_path: Path, configuration: str) -> None:
     recipe = Recipe(configuration, steps=3, warm=1, batch=2, size=32)
     whole = Trainer(recipe, crops())

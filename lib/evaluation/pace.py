@@ -49,6 +49,8 @@ class Row:
     seconds: float
     frechet: float
     floor: float
+    side: int
+    settings: dict[str, Any]
 
 
 def shipped(folder: Path = SHIPPED) -> list[Row]:
@@ -134,13 +136,14 @@ def measure(
         for kind in model or known:
             given = {key: value for key, value in own.items() if key in MODELS[kind].settings}
             for at, asked in runs(kind):
-                if all((kind, name, k) in [(row.model, row.exemplar, row.steps) for row in rows] for k in at):
+                made = [row for row in rows if (row.model, row.exemplar, row.side) == (kind, name, side)]
+                if set(at) <= {row.steps for row in made if row.settings == given}:
                     continue
                 print(f"{kind} of {name}, {at[-1]} steps", file=sys.stderr, flush=True)
                 for k, (images, seconds) in paced(protocol, name, kind, at, **given, **asked).items():
                     distance = frechet(judge(images), reference)
-                    numbers = (round(value, 3) for value in (seconds, distance, floor))
-                    rows.append(Row(kind, name, k, protocol.n, *numbers))
+                    found = round(seconds, 3), round(distance, 3), round(floor, 3)
+                    rows.append(Row(kind, name, k, protocol.n, *found, side, given))
                     print(f"  {k:4} steps {seconds:7.2f} s {distance:7.2f}", flush=True)
                 rows_of.write(out / TABLE, rows)
 
