@@ -15,6 +15,7 @@ from lib.samplers.step import last, white_noise
 from lib.views import VIEWS, View, same_colours
 
 A, B = (lib.exemplar(name)[:, :64, :64] for name in ("grass", "pebble"))
+pytestmark = pytest.mark.usefixtures("small_tori")
 EYE = torch.eye(3, dtype=torch.float64)
 WAYS = pytest.mark.parametrize("by", ["match", "diffuse"])
 

@@ -19,6 +19,7 @@ from lib.companion.html import outside_resources
 from lib.images import read_image
 from lib.samplers.match import Targets, blend, mismatch
 
+pytestmark = pytest.mark.usefixtures("small_tori")
 SIZE = 32
 STRIP = torch.rand(5, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
 

@@ -16,6 +16,7 @@ from lib.samplers.krige import krige
 from lib.samplers.match import gaussian_of
 from lib.samplers.step import Step, white_noise
 
+pytestmark = pytest.mark.usefixtures("small_tori")
 X = lib.exemplar("grass")[:, :96, :112]
 HOLE = torch.zeros(96, 112, dtype=torch.bool)
 HOLE[30:52, 50:90] = True

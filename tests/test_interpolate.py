@@ -13,6 +13,7 @@ from lib.samplers.match import Targets, blend, blend_gaussians, gaussian_of
 from lib.samplers.step import white_noise
 from lib.training.whitening import whitening
 
+pytestmark = pytest.mark.usefixtures("small_tori")
 XA, XB = lib.exemplar("grass")[:, :48, :48], lib.exemplar("pebble")[:, :40, :56]
 
 

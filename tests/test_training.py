@@ -10,9 +10,12 @@ import torch
 from PIL import Image
 
 from lib.errors import TextureError
-from lib.training import batches, checkpoint, cli
+from lib.model import Model
+from lib.multipliers import envelope
+from lib.training import batches, checkpoint, cli, loop
 from lib.training.loop import Recipe, Trainer, gradient_cosine, rate
 from lib.training.loss import SIGMA_MEDIAN, deep_loss, deep_loss_bf16, draw_sigma
+from lib.training.precondition import FRAME, gram
 from lib.training.validation import SIGMAS, log_losses, model_losses
 
 RECIPE = Recipe(steps=4, batch=2, size=32)
@@ -24,6 +27,22 @@ def crops(seed: int = 0) -> batches.Crops:
     return batches.Crops({"a": images[:1], "b": images[1:]}, seed)
 
 
+@pytest.fixture
+def quick_basis(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Gram matrix of the right size and no more: the real one, tested below, takes a gradient a statistic."""
+
+    def drawn(
+        model: Model, x: torch.Tensor, sigma: torch.Tensor, eps: torch.Tensor, weights: torch.Tensor,
+        first: int | None = None,
+    ) -> torch.Tensor:  # fmt: skip
+        n = first or len(model.lambda_phi.preconditioner)
+        rows = torch.randn(n, 2 * n, generator=torch.Generator().manual_seed(0))
+        return rows @ rows.T / (2 * n)
+
+    monkeypatch.setattr(loop, "gram", drawn)
+
+
+@pytest.mark.usefixtures("quick_basis")
 @pytest.mark.parametrize("configuration", ["waves", "hybrid", "pairs", "paper"])
 def test_resumption_gives_the_weights_of_an_uninterrupted_run(tmp_path: Path, configuration: str) -> None:
     recipe = Recipe(configuration, steps=3, warm=1, batch=2, size=32)
@@ -51,6 +70,7 @@ def test_a_state_of_another_recipe_is_refused(tmp_path: Path) -> None:
         Trainer(RECIPE, crops()).resume(tmp_path / "state.pt")
 
 
+@pytest.mark.usefixtures("quick_basis")
 def test_training_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
     """From its weights and lambda's basis, nothing silent; the card adds up, a chain of them too."""
     path = tmp_path / "first.safetensors"
@@ -73,6 +93,7 @@ def test_training_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
         Trainer(Recipe("paper", start=str(path)), crops())
 
 
+@pytest.mark.usefixtures("quick_basis")
 def test_training_goes_on_from_another_architecture_with_the_same_unet(tmp_path: Path) -> None:
     """What has a place is taken; what is tied to single statistics begins anew, lambda's basis among it."""
     path = tmp_path / "pairs.safetensors"
@@ -101,6 +122,22 @@ def test_training_lowers_the_loss_on_what_it_sees() -> None:
     trainer = Trainer(Recipe(steps=60, batch=4, size=32, rate=3e-3), batches.Crops({"one": [stripes]}))
     losses = [record.loss for record in trainer.run(until=40)]
     assert np.mean(losses[-8:]) < 0.9 * np.mean(losses[:8])
+
+
+def test_the_gram_matrix_is_that_of_the_gradients_within_the_frame() -> None:
+    """Image by image, statistic by statistic, each in units of its own envelope."""
+    torch.manual_seed(0)
+    model, sigma, weights = Model(), torch.tensor([0.1, 0.4]), torch.tensor([0.5, 2.0])
+    x = crops().batch(0, 2, 32)
+    eps = torch.randn(x.shape, generator=torch.Generator().manual_seed(1))
+    expected = torch.zeros(3, 3)
+    for i in range(2):
+        y = (x[i : i + 1] + sigma[i] * eps[i : i + 1]).requires_grad_()
+        f = model.statistics(y)[0, -379:][:3] * envelope(model.statistics, x[i : i + 1], sigma[i : i + 1])[0, :3]
+        rows = [32 * 32 * torch.autograd.grad(one, y, retain_graph=True)[0] for one in f]
+        J = torch.stack([row[..., FRAME:-FRAME, FRAME:-FRAME].flatten() for row in rows])
+        expected += weights[i] * J @ J.T / J.shape[1] / 2
+    assert torch.allclose(gram(model, x, sigma, eps, weights, 3), expected, rtol=1e-3)
 
 
 def test_the_step_decides_the_batch() -> None:
@@ -165,11 +202,48 @@ def test_gradients_are_compared_and_wrong_ones_are_seen() -> None:
         assert torch.equal(value, before[key]), key
 
 
-def test_wrong_compiled_gradients_stop_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("configuration", ["waves", "hybrid", "pairs"])
+def test_adjoints_and_gradients_by_hand_are_those_of_autograd(
+    configuration: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of every parameter, in the loss that is differentiated twice."""
+    trainer = Trainer(Recipe(configuration, batch=2, size=32), crops())
+    torch.nn.init.normal_(trainer.model.lambda_phi.out.weight, std=1e-3)
+    found = []
+    for by_hand in (True, False):
+        if not by_hand:
+            monkeypatch.setattr("lib.statistics.unet.at_rest", lambda *_: False)
+            monkeypatch.setattr("lib.statistics.periodic.by_hand", lambda _: False)
+            monkeypatch.setattr("lib.statistics.waves.by_hand", lambda _: False)
+        trainer.gradients(deep_loss)
+        found.append({name: p.grad for name, p in trainer.model.named_parameters()})
+    for name, plain in found[1].items():
+        assert (found[0][name] is None) == (plain is None), name
+        if plain is not None:
+            torch.testing.assert_close(found[0][name], plain, rtol=1e-3, atol=1e-4 * plain.abs().max().item(), msg=name)
+
+
+def test_a_gradient_that_is_missing_is_wrong() -> None:
+    trainer = Trainer(RECIPE, crops())
+    left_out = trainer.model.statistics.unet.stem.bias
+
+    def partial(*inputs: Any) -> torch.Tensor:
+        left_out.requires_grad_(False)
+        loss = deep_loss(*inputs)
+        left_out.requires_grad_(True)
+        return loss
+
+    assert gradient_cosine(trainer, partial) == 0
+
+
+@pytest.mark.parametrize("wrong", [lambda lam: lam.flip(1), lambda lam: lam * torch.nan], ids=["other", "no number"])
+def test_wrong_compiled_gradients_stop_the_training(
+    wrong: Callable[[torch.Tensor], torch.Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def miscompile(function: Callable[..., Any], **_: Any) -> Callable[..., Any]:
         if function is not deep_loss:
             return function
-        return lambda model, y, lam, target, weights: function(model, y, lam.flip(1), target, weights)
+        return lambda model, y, lam, target, weights: function(model, y, wrong(lam), target, weights)
 
     monkeypatch.setattr(torch, "compile", miscompile)
     with pytest.raises(TextureError, match="gradients are wrong here"):

@@ -31,7 +31,10 @@ def known_signature(function: type[torch.autograd.Function]) -> type[torch.autog
 
 
 def at_rest(*parameters: Tensor) -> bool:
-    """Whether an image's gradient is all that can be asked for: parameters are fixed, and nothing is being compiled."""
+    """Whether an image's gradient is all that can be asked for: parameters are fixed, and nothing is being compiled.
+
+    Ask it of the parameters themselves: under torch.func.grad, what is made of them says that it needs no gradient.
+    """
     return not torch.compiler.is_compiling() and not any(p.requires_grad for p in parameters)
 
 

@@ -35,10 +35,11 @@ def normalised(
     Under a window [H,W] of any resolution, not negative and not zero, if there is one. Then each channel is multiplied
     by its `scale` and raised by its `offset`, both [C], if there are any.
     """
+    rest = at_rest(*(p for p in (scale, offset) if p is not None))
     scale = h.new_ones(1) if scale is None else scale.to(h.dtype)
     offset = h.new_zeros(1) if offset is None else offset.to(h.dtype)
     scale, offset = scale[:, None, None], offset[:, None, None]
-    if window is None and h.dtype == torch.float32 and at_rest(scale, offset):
+    if rest and window is None and h.dtype == torch.float32:
         return cast(Tensor, _Normalised.apply(h, scale, offset)[0])
     wide = h.float()
     if window is None:

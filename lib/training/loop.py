@@ -48,6 +48,7 @@ ARCHITECTURES = {**CONFIGURATIONS, "large": LARGE, "large-paper": LARGE_PAPER}  
 READ_EVERY = 20  # steps
 PRECONDITION_BATCH = 64  # crops at most: one gradient a statistic
 MEMORY = 0.998  # of the moving average, at most
+MOST_WORDS = 200  # characters of a compiler's complaint that are told
 CHECK_CHUNK = 16  # crops at a time of the eager gradient that others are compared with
 
 
@@ -292,10 +293,11 @@ class Trainer:
         try:
             cosine = gradient_cosine(self, self.deep, self.mean)
         except Exception as error:  # the compiler's own faults have no common type
+            words = f"{type(error).__name__}: {str(error).strip()}".splitlines()[0][:MOST_WORDS]
             raise TextureError(
-                f"torch cannot compute the loss in this way ({type(error).__name__}); use --no-compile --no-bf16"
+                f"torch cannot compute the loss in this way ({words}); use --no-compile --no-bf16"
             ) from error
-        if cosine < 0.99:
+        if not cosine >= 0.99:  # nor where it is no number
             raise TextureError(
                 f"gradients are wrong here (cosine {cosine:.4f} to eager float32); use --no-compile --no-bf16"
             )
@@ -303,15 +305,19 @@ class Trainer:
 
 
 def gradient_cosine(trainer: Trainer, deep: Callable[..., Tensor], mean: Callable[..., Tensor] = deep_mean) -> float:
-    """Cosine between all gradients by `deep` and by the eager loss, lambda's output opened so that none is zero."""
+    """Cosine between all gradients by `deep` and by the eager loss, lambda's output opened so that none is zero.
+
+    Zero if one of the two has no gradient for a parameter that has one in the other.
+    """
     kept: dict[str, Any] = {k: v.clone() for k, v in trainer.model.state_dict().items()}
     torch.nn.init.normal_(trainer.model.lambda_phi.out.weight, std=1e-3)
-    vectors = []
+    found = []
     for ways in ((deep_loss, deep_mean, CHECK_CHUNK), (deep, mean)):
         trainer.gradients(*ways)
-        vectors.append(torch.cat([
-            p.grad.double().flatten() for p in trainer.model.parameters() if p.grad is not None
-        ]))  # fmt: skip
+        found.append({n: p.grad.double().flatten() for n, p in trainer.model.named_parameters() if p.grad is not None})
     trainer.model.load_state_dict(kept)
     trainer.optimiser.zero_grad(set_to_none=True)
+    if found[0].keys() != found[1].keys():
+        return 0.0
+    vectors = [torch.cat(list(gradients.values())) for gradients in found]
     return torch.nn.functional.cosine_similarity(vectors[0], vectors[1], dim=0).item()
