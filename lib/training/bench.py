@@ -20,6 +20,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from lib.training import flops
 from lib.training.batches import Crops
+from lib.training.compiled import in_machine_code
 from lib.training.loop import CHECK_CHUNK, Recipe, Trainer, gradient_cosine
 from lib.training.loss import deep_loss, deep_loss_bf16, deep_mean, deep_mean_bf16
 from lib.training.resident import ResidentCrops
@@ -109,7 +110,8 @@ def ways(compiled: bool, half: bool) -> dict[str, Way]:
     for name, way in precisions.items():
         found[name] = found[f"{name}, channels last"] = way
         if compiled:
-            found[f"{name}, compiled"] = torch.compile(way[0], dynamic=False), torch.compile(way[1], dynamic=False)
+            narrow = name != "float32"
+            found[f"{name}, compiled"] = in_machine_code(way[0], narrow), in_machine_code(way[1], narrow)
     return found
 
 

@@ -22,6 +22,7 @@ from lib.model import Model
 from lib.statistics.learned import HYBRID, LARGE, LARGE_PAPER, PAIRS, PAPER, WAVES
 from lib.training import checkpoint
 from lib.training.batches import Crops
+from lib.training.compiled import in_machine_code
 from lib.training.loss import (
     Objective,
     deep_loss,
@@ -122,7 +123,7 @@ class Trainer:
         self.deep: Callable[..., Tensor] = deep_loss_bf16 if bf16 else deep_loss
         self.mean: Callable[..., Tensor] = deep_mean_bf16 if bf16 else deep_mean
         if compiled:
-            self.deep, self.mean = (torch.compile(function, dynamic=False) for function in (self.deep, self.mean))
+            self.deep, self.mean = (in_machine_code(function, bf16) for function in (self.deep, self.mean))
         self._trusted: set[object] = set()
 
     def run(self, until: int | None = None, share: Callable[[float], float] | None = None) -> Iterator[Progress]:
