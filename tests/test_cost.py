@@ -10,6 +10,7 @@ import torch
 
 from lib.errors import TextureError
 from lib.evaluation import cost
+from lib.evaluation import rows as rows_of
 from lib.evaluation.cost import Cost, evaluations, exponent, watched
 from lib.samplers.step import Step
 
@@ -66,6 +67,14 @@ def test_a_row_is_made_once_and_read_back(tmp_path: Path, capsys: pytest.Capture
     assert 0 < row.seconds < 60
     assert row.mebibytes > 50
     assert len(capsys.readouterr().out.splitlines()) == 1
+
+
+def test_a_row_of_other_settings_is_not_taken_for_what_is_asked(tmp_path: Path) -> None:
+    rows_of.write(tmp_path / cost.TABLE, [Cost("gatys", 128, 9.0, 1, 1, 1, 1, 1, {"iterations": 3})])
+    with pytest.raises(TextureError, match=r"cost\.json has gatys at 128 with .*3.*, not .*4.*; name another folder"):
+        cost.measure(tmp_path, ["gatys"], [128], settings=["iterations=4"])
+    cost.measure(tmp_path, ["gatys"], [128], settings=["iterations=3"])
+    assert cost.shipped(tmp_path)[0].seconds == 9.0
 
 
 def test_bad_input_is_told(tmp_path: Path) -> None:

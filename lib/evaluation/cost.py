@@ -99,7 +99,12 @@ def measure(
     for kind in model or COMPARED:
         given = {key: value for key, value in own.items() if key in MODELS[kind].settings}
         for side in size or SIZES:
-            if any((row.model, row.size) == (kind, side) for row in rows):
+            there = [row.settings for row in rows if (row.model, row.size) == (kind, side)]
+            if there and there != [given]:
+                raise TextureError(
+                    f"{out / TABLE} has {kind} at {side} with {there[0]}, not {given}; name another folder"
+                )
+            if there:
                 continue
             arguments = [kind, name, str(side), str(seconds), json.dumps(given)]
             done = subprocess.run(
