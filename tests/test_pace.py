@@ -50,6 +50,8 @@ def test_means_are_geometric_over_the_floor() -> None:
     assert five == (5, 2.0, pytest.approx(2.0))
     assert nine == (9, 5.0, pytest.approx(1.0))
     assert means(rows, "other") == []
+    with pytest.raises(TextureError, match=r"rows of m are of 32 pixels a side, .* and of 64 pixels"):
+        means([*rows, Row("m", "a", 5, 16, 1.0, 8.0, 2.0, 64, {})], "m")
 
 
 def test_where_a_power_law_comes_down_to_a_level() -> None:

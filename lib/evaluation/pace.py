@@ -62,10 +62,17 @@ def shipped(folder: Path = SHIPPED) -> list[Row]:
 
 
 def means(rows: Sequence[Row], model: str) -> list[tuple[int, float, float]]:
-    """(steps, seconds, distance over the floor), means over exemplars, the latter geometric, by steps."""
-    found = []
-    for steps in sorted({row.steps for row in rows if row.model == model}):
-        of = [row for row in rows if (row.model, row.steps) == (model, steps)]
+    """(steps, seconds, distance over the floor), means over exemplars, the latter geometric, by steps.
+
+    Raises TextureError where a model was run in more than one way: their mean would be of neither.
+    """
+    own, found = [row for row in rows if row.model == model], []
+    for row in own:
+        if (row.side, row.settings) != (own[0].side, own[0].settings):
+            ways = [f"{one.side} pixels a side, {one.settings}" for one in (own[0], row)]
+            raise TextureError(f"rows of {model} are of {ways[0]} and of {ways[1]}; keep those of one")
+    for steps in sorted({row.steps for row in own}):
+        of = [row for row in own if row.steps == steps]
         over = math.exp(sum(math.log(row.frechet / row.floor) for row in of) / len(of))
         found.append((steps, sum(row.seconds for row in of) / len(of), over))
     return found

@@ -43,7 +43,7 @@ def train(
         float, typer.Option(min=0.0, help="instead of steps: time for all sittings, on which the schedule is stretched")
     ] = 0.0,
     device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
-    compiled: Annotated[bool, typer.Option("--compile/--no-compile", help="quicker after ten minutes")] = False,
+    compiled: Annotated[bool, typer.Option("--compile/--no-compile", help="quicker after 10 to 20 minutes")] = False,
     bf16: Annotated[bool, typer.Option("--bf16/--no-bf16", help="in bfloat16, where bench says so")] = False,
     channels_last: Annotated[
         bool, typer.Option("--channels-last/--no-channels-last", help="channels innermost, where bench says so")

@@ -49,7 +49,7 @@ ARCHITECTURES = {**CONFIGURATIONS, "large": LARGE, "large-paper": LARGE_PAPER}  
 READ_EVERY = 20  # steps
 PRECONDITION_BATCH = 64  # crops at most: one gradient a statistic
 MEMORY = 0.998  # of the moving average, at most
-MOST_WORDS = 200  # characters of a compiler's complaint that are told
+COMPLAINT = 200  # characters at most that are told of what a compiler complains of
 CHECK_CHUNK = 16  # crops at a time of the eager gradient that others are compared with
 
 
@@ -294,7 +294,7 @@ class Trainer:
         try:
             cosine = gradient_cosine(self, self.deep, self.mean)
         except Exception as error:  # the compiler's own faults have no common type
-            words = f"{type(error).__name__}: {str(error).strip()}".splitlines()[0][:MOST_WORDS]
+            words = f"{type(error).__name__}: {str(error).strip()}".splitlines()[0][:COMPLAINT]
             raise TextureError(
                 f"torch cannot compute the loss in this way ({words}); use --no-compile --no-bf16"
             ) from error
