@@ -20,6 +20,7 @@ from lib.whole import write_whole
 EXEMPLARS = ("grass", "pebble", "star", "cloth", "rug", "flower", "marble", "rubber", "glitter")
 SMALLEST = 32  # pixels on the short side: five halvings, the depth of the encoder
 LARGEST = 100_000_000  # pixels in all: above it a file is more likely broken than meant
+ENDINGS = (".jpg", ".jpeg", ".png")  # of the files that are taken from a folder
 TEXTURE_SIDE = 512  # pixels on the short side: the scale of the exemplars; statistics reach some 50 pixels
 _FOLDER = Path(__file__).parent / "exemplars"
 
@@ -40,19 +41,22 @@ def read_image(path: str | os.PathLike[str]) -> torch.Tensor:
     if not path.exists():
         raise TextureError(f"{path} does not exist; check the path.")
     try:
-        with warnings.catch_warnings(), Image.open(path) as image:
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata do not concern the pixels
-            width, height = image.size
-            if width * height > LARGEST:
-                raise TextureError(f"{path} is {width}x{height} pixels; crop it to {LARGEST:,} in all.")
-            if min(width, height) < SMALLEST:
-                raise TextureError(
-                    f"{path} is {width}x{height} pixels; a texture needs at least {SMALLEST} on each side."
-                )
-            image.seek(0)
-            pixels = _rgb(ImageOps.exif_transpose(image))
+            with Image.open(path) as image:
+                width, height = image.size
+                if width * height > LARGEST:
+                    raise TextureError(f"{path} is {width}x{height} pixels; crop it to {LARGEST:,} in all.")
+                if min(width, height) < SMALLEST:
+                    raise TextureError(
+                        f"{path} is {width}x{height} pixels; a texture needs at least {SMALLEST} on each side."
+                    )
+                image.seek(0)
+                pixels = _rgb(ImageOps.exif_transpose(image))
     except TextureError:
         raise
+    except Image.DecompressionBombError:
+        raise TextureError(f"{path} is larger than {LARGEST:,} pixels in all; crop it.") from None
     except UnidentifiedImageError:
         raise TextureError(f"{path} is not an image that can be read; convert it to PNG or JPEG.") from None
     except PermissionError:
@@ -60,6 +64,12 @@ def read_image(path: str | os.PathLike[str]) -> torch.Tensor:
     except Exception as error:  # a damaged file raises OSError, ValueError, SyntaxError, struct.error, ...
         raise TextureError(f"{path} is damaged ({error}); save it again, as PNG or JPEG.") from None
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+
+
+def image_files(folder: Path, below: bool = True) -> list[Path]:
+    """The JPEG and PNG files of a folder, and `below` it, sorted by path; not those that begin with a dot."""
+    found = folder.rglob("*") if below else folder.glob("*")
+    return sorted(p for p in found if p.suffix.lower() in ENDINGS and not p.name.startswith("."))
 
 
 def _rgb(image: Image.Image) -> np.ndarray:

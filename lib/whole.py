@@ -1,8 +1,11 @@
-"""Files that appear whole or not at all: an interruption or a full disk leaves the old file, or none."""
+"""What happens whole or not at all: files, whatever becomes of the disk, and steps that Ctrl-C must not cut in two."""
 
 import os
+import signal
 import tempfile
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -26,3 +29,19 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     finally:
         if draft:
             draft.unlink(missing_ok=True)  # there is one only if something went wrong
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Ctrl-C waits until what is inside is done; it only ever reaches the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    waiting = list[bool]()
+    before = signal.signal(signal.SIGINT, lambda *_: waiting.append(True))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if waiting:
+        signal.raise_signal(signal.SIGINT)

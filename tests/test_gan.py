@@ -10,7 +10,7 @@ from lib.errors import TextureError
 from lib.models.gan import gan_steps
 from lib.samplers.generator import save
 from lib.samplers.step import last
-from lib.training.gan import Discriminator, Duel, train
+from lib.training.gan import Discriminator, Duel, learn, train
 
 X0 = lib.exemplar("grass")[:, :40, :48]
 
@@ -92,3 +92,13 @@ def test_errors_say_what_to_do() -> None:
         next(gan_steps(X0, waves=-1))
     with pytest.raises(TextureError, match="no generator 'tiger'"):
         next(gan_steps(X0, generator="tiger"))
+
+
+def test_what_was_begun_otherwise_is_not_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lib.training.gan.BATCH", 2)
+    learn(tmp_path, "pebble", iterations=1)
+    with pytest.raises(TextureError, match=r"pebble\.part was begun with .*'waves': 0.*; use that, or name another"):
+        learn(tmp_path, "pebble", iterations=1, waves=2)
+    (tmp_path / "pebble.part").write_bytes(b"nothing")
+    with pytest.raises(TextureError, match="cannot be resumed from; delete it"):
+        learn(tmp_path, "pebble", iterations=1)

@@ -153,6 +153,16 @@ def test_read_refuses_an_enormous_file_before_decoding_it(tmp_path, rgb, monkeyp
         read_image(write(tmp_path / "a.png", rgb))
 
 
+def test_read_calls_a_bomb_enormous_and_not_damaged(tmp_path, rgb, monkeypatch, recwarn):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(TextureError, match="larger than 100,000,000 pixels in all; crop it"):
+        read_image(write(tmp_path / "a.png", rgb))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", rgb.shape[0] * rgb.shape[1] * 2 // 3)
+    read_image(tmp_path / "a.png")
+    assert not recwarn.list
+
+
+
 def test_check_gives_one_image_in_a_batch():
     x = torch.rand(3, SIDE, SIDE, dtype=torch.float64)
     for given in (x, x[None], x.half()):

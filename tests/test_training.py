@@ -1,5 +1,6 @@
 """Training: resumed equals uninterrupted, the step decides the batch, wrong gradients and wrong data are refused."""
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -260,6 +261,39 @@ def test_a_compiler_that_fails_is_told_in_one_line(monkeypatch: pytest.MonkeyPat
     assert "\n" not in str(caught.value)
 
 
+def test_an_interrupted_check_leaves_the_weights_alone() -> None:
+    """They are saved after Ctrl-C, which comes where compiling takes a quarter of an hour."""
+    trainer = Trainer(RECIPE, crops())
+    before = {k: v.clone() for k, v in trainer.model.state_dict().items()}
+
+    def slow(*_: Any) -> torch.Tensor:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        gradient_cosine(trainer, slow)
+    for key, value in trainer.model.state_dict().items():
+        assert torch.equal(value, before[key]), key
+
+
+def test_an_interruption_cuts_no_step_in_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while weights move: they, their average and the count of steps are those after the step."""
+    trainer, whole = (Trainer(RECIPE, crops()) for _ in range(2))
+    next(whole.run())
+    moves = trainer.optimiser.step
+
+    def interrupted(*_: Any) -> None:
+        signal.raise_signal(signal.SIGINT)
+        moves()
+
+    monkeypatch.setattr(trainer.optimiser, "step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        next(trainer.run())
+    assert (trainer.step, trainer.samples) == (whole.step, whole.samples) == (1, RECIPE.batch)
+    for key, value in trainer.average.items():
+        assert torch.equal(value, whole.average[key]), key
+
+
+
 def test_half_precision_keeps_the_direction_of_the_gradients() -> None:
     assert gradient_cosine(Trainer(RECIPE, crops()), deep_loss_bf16) > 0.98
 
@@ -298,3 +332,22 @@ def test_folders_without_images_are_named(tmp_path: Path) -> None:
         batches.load([tmp_path / "absent"], 32)
     with pytest.raises(TextureError, match="known are"):
         Trainer(Recipe(configuration="other"), crops())
+
+
+def test_folders_of_one_name_are_both_read(tmp_path: Path) -> None:
+    """Whatever the case of the files' endings; the same folder twice, and a damaged file, are named."""
+    rng = np.random.default_rng(2)
+    folders = [tmp_path / year / "photos" for year in ("2019", "2020")]
+    for folder, ending, count in zip(folders, (".JPG", ".png"), (20, 30), strict=True):
+        folder.mkdir(parents=True)
+        for k in range(count):
+            picture = Image.fromarray(rng.integers(0, 256, (40, 40, 3), dtype=np.uint8))
+            picture.save(folder / f"{k}{ending}", "JPEG" if ending == ".JPG" else "PNG")
+    train, held = batches.load(folders, 32)
+    assert sum(sum(map(len, groups.values())) for groups in (train, held)) == 50
+    with pytest.raises(TextureError, match="given twice"):
+        batches.load([folders[0], tmp_path / "2020" / ".." / "2019" / "photos"], 32)
+    whole = (folders[1] / "0.png").read_bytes()
+    (folders[1] / "7.png").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(TextureError, match=r"7\.png cannot be read"):
+        batches.load(folders, 32)

@@ -61,8 +61,11 @@ def test_a_device_that_is_not_there_is_refused() -> None:
     with pytest.raises(TextureError, match="known are"):
         check_device("tpu")
     if not torch.cuda.is_available():
-        with pytest.raises(TextureError, match="no GPU"):
+        with pytest.raises(TextureError, match="no GPU here for cuda"):
             check_device("cuda")
+    if not torch.backends.mps.is_available():
+        with pytest.raises(TextureError, match="no GPU here for mps"):
+            check_device("mps")
 
 
 def test_a_batch_that_cannot_be_shared_is_refused() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from lib.companion.run import Settings
 from lib.errors import TextureError
 
-STEPS = "312500"  # of 16 patches: 5 million samples, as in the paper
+STEPS = "312500"  # of 16 patches: 5 million samples, the paper's five passes over one million
 
 
 def model_path(root: Path) -> Path:

@@ -34,7 +34,7 @@ from lib.evaluation import shipped as shipping
 from lib.evaluation.copying import SIDE, Copying, Nearest, compared, copying, cut, nearest
 from lib.evaluation.protocol import SOURCES, halves
 from lib.evaluation.scores import FLOOR
-from lib.images import exemplar, read_image
+from lib.images import exemplar, image_files, read_image
 from lib.statistics.quadratic import periodic_component
 
 SHIPPED = Path(__file__).parent / "shipped"
@@ -173,7 +173,7 @@ def report(
 
 def photographs(folder: Path) -> list[Tensor]:
     """The images of a folder and those below it, halved; TextureError if there are none."""
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".jpg", ".jpeg", ".png"))
+    paths = image_files(folder)
     if not paths:
         raise TextureError(f"{folder} holds no JPEG or PNG; name the folder of the training images")
     return [halved(read_image(path)) for path in paths]

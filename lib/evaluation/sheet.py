@@ -19,9 +19,8 @@ from torch import Tensor
 from lib.command import run
 from lib.errors import TextureError
 from lib.evaluation import rows as rows_of
-from lib.images import read_image
+from lib.images import ENDINGS, image_files, read_image
 from lib.models import synthesize
-from lib.training.batches import SUFFIXES
 
 SHIPPED = Path(__file__).parent / "shipped" / "held_out"
 TABLE = "sheet.json"
@@ -67,11 +66,9 @@ def sheet(
     seed: Annotated[int, typer.Option(min=0, help="Of the noise that samples start from.")] = 0,
 ) -> None:
     """Make what is missing, photograph by photograph."""
-    paths = sorted(path for path in images.glob("*") if path.suffix in SUFFIXES)[:most]
+    paths = image_files(images, below=False)[:most]
     if not paths:
-        raise TextureError(
-            f"{images} holds no photographs ({', '.join(sorted(SUFFIXES))}); name a folder that has some"
-        )
+        raise TextureError(f"{images} holds no photographs ({', '.join(ENDINGS)}); name a folder that has some")
     found = shipped(out) if (out / TABLE).exists() else []
     for path in paths:
         if any((row.name, row.seed) == (path.stem, seed) for row in found):

@@ -17,11 +17,10 @@ import numpy as np
 import torch
 
 from lib.errors import TextureError
-from lib.images import read_image
+from lib.images import image_files, read_image
 
 INDEX = Path(__file__).parent / "training_hashes.tsv"
 NEAR = 8  # bits; by chance one pair in a hundred million is as close
-ENDINGS = (".jpg", ".jpeg", ".png")
 
 
 def hashes(x: torch.Tensor) -> list[int]:
@@ -102,9 +101,8 @@ def _pictures(folders: Iterable[Path]) -> Iterator[tuple[str, Path]]:
     for folder in folders:
         if not folder.is_dir():
             raise TextureError(f"{folder} is not a folder; name folders of pictures.")
-        for file in sorted(folder.rglob("*")):
-            if file.suffix.lower() in ENDINGS and not file.name.startswith("."):
-                yield f"{folder.resolve().name}/{file.relative_to(folder).as_posix()}", file
+        for file in image_files(folder):
+            yield f"{folder.resolve().name}/{file.relative_to(folder).as_posix()}", file
 
 
 if __name__ == "__main__":

@@ -31,11 +31,14 @@ AT_ONCE = 4  # crops
 
 
 def learn(
-    path: Annotated[Path, typer.Argument(help="A checkpoint, .safetensors; rewritten.", metavar="CHECKPOINT")],
+    path: Annotated[
+        Path, typer.Argument(help="A checkpoint, .safetensors, or a shipped model's name; rewritten.", metavar="MODEL")
+    ],
     data: Annotated[list[Path], typer.Option(help="folder of photographs; repeatable")],
     most: Annotated[int, typer.Option(min=2, help="photographs at most")] = 1000,
 ) -> None:
     """Learn the bases of matching and of diffusion's correction from photographs, and keep them with the model."""
+    path = checkpoint.find(path)
     model, recipe = checkpoint.load(path), checkpoint.recipe(path)
     groups = batches.load(data, 2 * SIDE)[0]
     photographs = chosen(groups, most)

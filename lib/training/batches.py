@@ -16,8 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from lib.errors import TextureError
-
-SUFFIXES = {".jpg", ".jpeg", ".png", ".JPEG"}
+from lib.images import image_files
 
 ALL = slice(None)
 
@@ -107,17 +106,28 @@ class Crops:
 def load(folders: list[Path], size: int) -> tuple[Groups, Groups]:
     """(train, validation) images by group, from folders of photographs or of patch shards.
 
-    Raises TextureError for a folder that is missing or holds nothing of at least `size` pixels.
+    Raises TextureError for a folder that is missing, is given twice or holds nothing of at least `size` pixels.
     """
+    names = named(folders)
     train: dict[str, Images] = {}
     held: dict[str, Images] = {}
-    for folder in folders:
+    for folder, group in zip(folders, names, strict=True):
         if not folder.is_dir():
             raise TextureError(f"{folder} is not a folder; name one of photographs or of patch shards")
         shards = any(folder.rglob("*.npy"))
         for target, source in zip((train, held), (load_shards if shards else load_folder)(folder, size), strict=True):
-            target.update({f"{folder.name}/{name}": images for name, images in source.items()})
+            target.update({f"{group}/{name}": images for name, images in source.items()})
     return train, held
+
+
+def named(folders: list[Path]) -> list[str]:
+    """What the groups of each folder are called by: its name, or where several have the same, its path."""
+    resolved = [folder.resolve() for folder in folders]
+    for folder, path in zip(folders, resolved, strict=True):
+        if resolved.count(path) > 1:
+            raise TextureError(f"{folder} is given twice; give each folder once")
+    names = [folder.name for folder in folders]
+    return [name if names.count(name) == 1 else str(path) for name, path in zip(names, resolved, strict=True)]
 
 
 def load_shards(folder: Path, size: int) -> tuple[Groups, Groups]:
@@ -137,9 +147,12 @@ def load_folder(folder: Path, smallest: int) -> tuple[Groups, Groups]:
     """
     train: dict[str, list[np.ndarray]] = {}
     held: dict[str, list[np.ndarray]] = {}
-    for path in sorted(p for p in folder.rglob("*") if p.suffix in SUFFIXES):
-        with Image.open(path) as file:
-            image = np.asarray(file.convert("RGB"))
+    for path in image_files(folder):
+        try:
+            with Image.open(path) as file:
+                image = np.asarray(file.convert("RGB"))
+        except Exception as error:  # a damaged file raises OSError, ValueError, SyntaxError, struct.error, ...
+            raise TextureError(f"{path} cannot be read ({error}); remove it, or save it again") from None
         if min(image.shape[:2]) < smallest:
             continue
         name = path.relative_to(folder)

@@ -25,7 +25,7 @@ def write_card(model: Model, recipe: dict[str, Any], data_card: str = "") -> str
         "",
         "## How it was made",
         f"{recipe['trained_steps']:,} steps, {_schedule(recipe, 'U-Net' if architecture.apart else 'waves')} "
-        f"({recipe['samples']:,} samples; the paper: 5 million of 128x128); AdamW at "
+        f"({recipe['samples']:,} samples; the paper: five passes over one million patches of 128x128); AdamW at "
         f"{recipe['rate']:g}, seed {recipe['seed']}, {recipe['seconds'] / 60:.0f} minutes on {machine}.",
         *_before(recipe),
         "",

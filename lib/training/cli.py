@@ -63,7 +63,7 @@ def train(
     world = join(device)
     crops = ResidentCrops(train_groups, seed, world.device) if device == "cuda" else batches.Crops(train_groups, seed)
     trainer = Trainer(recipe, crops, world.device, compiled, bf16, channels_last, world)
-    state, path = out / "state.pt", out / f"{out.name}.safetensors"
+    state, path = out / "state.pt", out / f"{out.resolve().name}.safetensors"
     if state.exists():
         trainer.resume(state)
     share = Clock(minutes, begun, trainer.seconds).share if minutes else None

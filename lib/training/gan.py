@@ -19,7 +19,6 @@ the second half. Networks are small and steps some hundred: minutes on one core,
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
@@ -32,11 +31,12 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 import lib
 from lib.command import run
+from lib.errors import TextureError
 from lib.samplers.generator import CELL, LOCAL, Generator, cells, save
 from lib.samplers.step import checked_count
 from lib.statistics.periodic import wrapped
 from lib.statistics.quadratic import periodic_component
-from lib.whole import write_whole
+from lib.training.checkpoint import load_state, save_state
 
 ITERATIONS = 400
 BATCH = 8
@@ -161,11 +161,13 @@ def learn(
 ) -> None:
     """Learn to make one exemplar's texture."""
     x0, part = lib.exemplar(exemplar)[None], out / f"{exemplar}.part"
-    state = torch.load(part, weights_only=True) if part.exists() else None
     recipe = {"exemplar": exemplar, "iterations": iterations, "waves": waves, "batch": BATCH}
+    state = load_state(part) if part.exists() else None
+    if state is not None and (was := state.pop("recipe", recipe)) != recipe:
+        raise TextureError(f"{part} was begun with {was}, not {recipe}; use that, or name another folder")
     for duel in train(x0, iterations, waves, state=state):
         if duel.step % every == 0 or duel.step == iterations:
-            write_whole(part, partial(torch.save, duel.state))
+            save_state(part, {**duel.state, "recipe": recipe})
             save(duel.generator, out / f"{exemplar}.safetensors", recipe | {"step": duel.step})
             print(f"{exemplar} {duel.step:6} of {iterations}: told apart {duel.loss:.2f}", flush=True)
 

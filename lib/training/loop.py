@@ -34,6 +34,7 @@ from lib.training.loss import (
 )
 from lib.training.precondition import gram, inverse_root
 from lib.training.world import ALONE, World
+from lib.whole import uninterrupted
 
 # Of the rate, for the waves and for what the U-Net adds to them. Adam's steps are as large where a gradient is mostly
 # noise, and the second layer has 1,200 weights a filter: at the full rate it has no shape left after a thousand
@@ -152,9 +153,10 @@ class Trainer:
                 for p in self.model.parameters():
                     if p.grad is not None:
                         p.grad.nan_to_num_(0.0, 0.0, 0.0)
-            self.optimiser.step()
-            self.step, self.samples = self.step + 1, self.samples + self.recipe.crops(self.place)[0]
-            self._average()
+            with uninterrupted():  # weights, their average and the count of steps belong together
+                self.optimiser.step()
+                self.step, self.samples = self.step + 1, self.samples + self.recipe.crops(self.place)[0]
+                self._average()
             taken.append(torch.stack([value, norm]))
             if share is None:
                 self.place = self.step
@@ -313,11 +315,14 @@ def gradient_cosine(trainer: Trainer, deep: Callable[..., Tensor], mean: Callabl
     kept: dict[str, Any] = {k: v.clone() for k, v in trainer.model.state_dict().items()}
     torch.nn.init.normal_(trainer.model.lambda_phi.out.weight, std=1e-3)
     found = []
-    for ways in ((deep_loss, deep_mean, CHECK_CHUNK), (deep, mean)):
-        trainer.gradients(*ways)
-        found.append({n: p.grad.double().flatten() for n, p in trainer.model.named_parameters() if p.grad is not None})
-    trainer.model.load_state_dict(kept)
-    trainer.optimiser.zero_grad(set_to_none=True)
+    try:
+        for ways in ((deep_loss, deep_mean, CHECK_CHUNK), (deep, mean)):
+            trainer.gradients(*ways)
+            parameters = trainer.model.named_parameters()
+            found.append({n: p.grad.double().flatten() for n, p in parameters if p.grad is not None})
+    finally:  # whatever happened, and be it Ctrl-C while it compiles: the weights are saved after it
+        trainer.model.load_state_dict(kept)
+        trainer.optimiser.zero_grad(set_to_none=True)
     if found[0].keys() != found[1].keys():
         return 0.0
     vectors = [torch.cat(list(gradients.values())) for gradients in found]

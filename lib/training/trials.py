@@ -179,6 +179,7 @@ def trials(
             raise TextureError(f"no trial {name!r}; known are {', '.join(KNOWN)}")
     groups, held = batches.load(data, 3 * RULER.size // 2)
     patches = batches.validation_patches(held, PATCHES, PATCH)
+    rows_of.agreed(out, {"data": [folder.name for folder in data], "photographs": sum(map(len, groups.values()))})
     path = out / TABLE
     found = read(out) if path.exists() else []
     for name in only or KNOWN:

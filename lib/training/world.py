@@ -75,5 +75,6 @@ def check_device(device: str) -> None:
     """Refuse a device that is not there."""
     if device not in ("cpu", "cuda", "mps"):
         raise TextureError(f"no device {device!r}; known are cpu, cuda, mps")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise TextureError("torch sees no GPU here; use --device cpu")
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there[device]:
+        raise TextureError(f"torch sees no GPU here for {device}; use --device cpu")
