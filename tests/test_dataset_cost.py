@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from dataset_pictures import BAD, encode, make_tar, noise
 
-from lib.dataset.cost import IMAGENET, Cost, lines, measure
+from lib.dataset.cost import IMAGENET, Cost, lines, measure, pilot
 from lib.dataset.sources import find_tasks
 from lib.errors import TextureError
 
@@ -49,3 +49,20 @@ def test_a_pilot_without_pictures_says_so(tmp_path: Path) -> None:
     make_tar(tmp_path / "n1.tar", {"n1_bad.JPEG": BAD["tiny"]})
     with pytest.raises(TextureError, match="no picture of the sources can be read"):
         measure(find_tasks([tmp_path / "n1.tar"]))
+
+
+def test_a_pilot_filters_no_more_than_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole tars until there are enough pictures, of a folder no more files than that; damage is no matter."""
+    (tmp_path / "photos").mkdir()
+    for k in range(5):
+        members = {f"n{k}_{i}.JPEG": encode(noise(128, 128, i), "JPEG") for i in range(2)}
+        make_tar(tmp_path / f"n{k}.tar", members)
+        (tmp_path / "photos" / f"{k}.png").write_bytes(encode(noise(128, 128, k)))
+    whole = (tmp_path / "n0.tar").read_bytes()
+    (tmp_path / "n0.tar").write_bytes(whole[: len(whole) // 2])
+    monkeypatch.setattr("lib.dataset.cost.PILOT", 3)
+    tars = find_tasks(sorted(tmp_path.glob("*.tar")))
+    assert [task.root.name for task in pilot(tars)] in (["n0.tar", "n1.tar"], ["n0.tar", "n1.tar", "n2.tar"])
+    assert measure(tars).pictures == 3
+    (folder,) = pilot(find_tasks([tmp_path / "photos"]))
+    assert len(folder.files) == 3

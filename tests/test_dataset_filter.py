@@ -226,3 +226,20 @@ def test_a_glance_takes_so_many_tasks(library: Path, tmp_path: Path) -> None:
     assert report.tasks == 2
     assert {row["image"][:2] for row in shards.read_manifest(tmp_path / "out")} == {"n0", "n1"}
     assert {row["image"][:2] for row in shards.read_manifest(tmp_path / "out", tasks=1)} == {"n0"}
+
+
+def test_finished_work_goes_for_no_other_pictures_and_no_glance(library: Path, tmp_path: Path) -> None:
+    out, places = tmp_path / "out", [tmp_path / year / "img" for year in ("2019", "2021")]
+    for k, place in enumerate(places):
+        place.mkdir(parents=True)
+        for name in ("a.png", "b.png"):
+            (place / name).write_bytes(encode(noise(seed=k)))
+    filter_sources(places[:1], out, workers=1)
+    with pytest.raises(TextureError, match="holds 1 finished tasks that are none of these 1"):
+        filter_sources(places[1:], out, workers=1)
+    assert len(list(shards.read_manifest(out))) == 2
+    assert filter_sources(places, tmp_path / "both", workers=1).tasks == 2  # files of one name are not one picture
+    filter_sources([library], tmp_path / "all", workers=1)
+    with pytest.raises(TextureError, match="holds 1 finished tasks"):
+        filter_sources([library], tmp_path / "all", at_most=2, workers=1)
+    assert filter_sources([library], tmp_path / "all", workers=1).tasks == 3

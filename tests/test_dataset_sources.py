@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from dataset_pictures import BAD, encode, make_tar, random_picture
 
-from lib.dataset.sources import FILES_A_TASK, LONGEST, Task, decode, find_tasks
+from lib.dataset.sources import FILES_A_TASK, LONGEST, Task, decode, find_tasks, spread
 from lib.errors import TextureError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -138,3 +138,9 @@ print(before, after)
     before, after = (int(kilobytes) / 2**20 for kilobytes in done.stdout.split())
     assert before < 1.5
     assert after == pytest.approx(before, abs=0.05)
+
+
+def test_a_glance_is_spread_over_all() -> None:
+    assert spread(list(range(10)), 6) == [0, 1, 3, 5, 6, 8]
+    assert spread(list(range(199)), 100)[-1] == 197
+    assert spread([1, 2], 5) == [1, 2]

@@ -71,7 +71,7 @@ def filter_sources(
     tasks = spread(tasks, at_most or len(tasks))
     for source in sources:
         licences.check(source)
-    _plan(sources, tasks, out, per_image)
+    _plan(sources, tasks, out, per_image, whole=at_most is None)
     report, todo = Report(), []
     for task in tasks:
         counts = shards.read_counts(out / task.name)
@@ -241,8 +241,11 @@ def read_labels(sources: list[Path]) -> dict[str, str]:
     return labels
 
 
-def _plan(sources: list[Path], tasks: list[Task], out: Path, per_image: int) -> None:
-    """Write what is about to be done, after looking that it fits what was done there before."""
+def _plan(sources: list[Path], tasks: list[Task], out: Path, per_image: int, whole: bool) -> None:
+    """Write what is about to be done, after looking that it fits what was done there before.
+
+    What was finished goes only if it is gone from where it was: not for other pictures, nor for a glance at fewer.
+    """
     settings = {
         "sources": sorted(source.resolve().name for source in sources),
         "per_image": per_image,
@@ -250,6 +253,7 @@ def _plan(sources: list[Path], tasks: list[Task], out: Path, per_image: int) -> 
         "limits": {name: limit.value for name, limit in LIMITS.items()},
         "text": {kind: {name: list(marks) for name, marks in signs.items()} for kind, signs in TEXT.items()},
     }
+    places = sorted(str(source.resolve()) for source in sources)
     before = shards.read_plan(out)
     if before is None and out.exists() and any(out.iterdir()):
         raise TextureError(f"{out} is not empty and no data set of this filter; name a new folder")
@@ -257,8 +261,14 @@ def _plan(sources: list[Path], tasks: list[Task], out: Path, per_image: int) -> 
         changed = [key for key in settings if before["settings"].get(key) != settings[key]]
         if changed:
             raise TextureError(f"{out} was filtered with other {' and '.join(changed)}; name a new folder")
+        going = set(before["tasks"]) - {task.name for task in tasks}
+        finished = sum(shards.read_counts(out / task) is not None for task in going)
+        if finished and not (whole and before.get("places", places) == places):
+            raise TextureError(
+                f"{out} holds {finished} finished tasks that are none of these {len(tasks)}; name a new folder"
+            )
         _sweep(out, tasks)
-    shards.write_plan(out, {"settings": settings, "tasks": [task.name for task in tasks]})
+    shards.write_plan(out, {"settings": settings, "places": places, "tasks": [task.name for task in tasks]})
 
 
 def _sweep(out: Path, tasks: list[Task]) -> None:

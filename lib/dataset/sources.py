@@ -11,6 +11,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -41,12 +42,12 @@ class Task:
     root: Path
     files: tuple[str, ...] = ()  # relative to root; none for a tar
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The same for the same pictures, wherever they lie: what tells that the task is done already."""
         if not self.files:
             return f"{synset(self.root)}-{_digest(self.root.name, str(self.root.stat().st_size))}"
-        return f"{self.root.name}-{_digest(*self.files)}"
+        return f"{self.root.name}-{_digest(*(f'{file} {_size(self.root / file)}' for file in self.files))}"
 
     def pictures(self) -> Iterator["Picture"]:
         """The pictures of this task, one after another, good and bad."""
@@ -107,7 +108,8 @@ def find_tasks(sources: list[Path]) -> list[Task]:
 
 def spread(items: list[Item], count: int) -> list[Item]:
     """At most `count` of the items, evenly spread."""
-    return items[:: max(1, len(items) // count)][:count]
+    count = min(count, len(items))
+    return [items[i * len(items) // count] for i in range(count)]
 
 
 def find_pictures(tasks: list[Task], names: set[str]) -> dict[str, Picture]:
@@ -212,6 +214,14 @@ def synset(tar: Path) -> str:
 
 def _is_tar(name: str) -> bool:
     return name.lower().endswith(TARS)
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file; -1 for one that went while it was looked for."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1
 
 
 def _digest(*parts: str) -> str:
