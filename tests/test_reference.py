@@ -1,5 +1,7 @@
 """Reference losses against their expectation in closed form, and their limits in sigma."""
 
+from itertools import combinations
+
 import pytest
 import torch
 
@@ -84,3 +86,8 @@ def test_errors_say_what_to_do(patches: torch.Tensor) -> None:
         reference_table(patches[0])
     with pytest.raises(TextureError, match="lag 64"):
         reference_table(patches, lags=(64,))
+
+
+def test_no_two_seeds_give_one_noise() -> None:
+    drawn = [noise(torch.zeros(1, 3, 8, 8), 0.1, seed) for seed in (0, 1, 256, 512, 65536)]
+    assert all(not torch.equal(a, b) for a, b in combinations(drawn, 2))

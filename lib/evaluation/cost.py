@@ -95,6 +95,7 @@ def measure(
     for kind in model or COMPARED:
         if kind not in MODELS:
             raise TextureError(f"no model {kind!r}; known are {', '.join(MODELS)}")
+    rows_of.agreed(out, {"exemplar": name})
     rows = shipped(out) if (out / TABLE).exists() else []
     for kind in model or COMPARED:
         given = {key: value for key, value in own.items() if key in MODELS[kind].settings}

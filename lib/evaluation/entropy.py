@@ -17,6 +17,7 @@ The integral is that of a cubic spline through levels even in log sigma; above t
 L/2 there. s is 0.02, five grey levels, the least noise that models are judged at; photographs hold more, below it.
 """
 
+import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ from lib.model import Model
 from lib.samplers.denoise import denoise
 from lib.samplers.match import gaussian_of
 from lib.statistics.gaussian import GaussianTexture
-from lib.training.checkpoint import load
+from lib.training.checkpoint import find, load
 
 SHIPPED = Path(__file__).parent / "shipped"
 TABLE = "entropy.csv"
@@ -158,7 +159,9 @@ def report(
     name: Annotated[list[str] | None, typer.Option("--exemplar", help="May be repeated; default: the nine.")] = None,
 ) -> None:
     """Bits a pixel of each exemplar's right half, by models of its left half."""
-    model, rows = load(checkpoint), shipped(out) if (out / TABLE).exists() else []
+    model = load(checkpoint)
+    rows_of.agreed(out, {"checkpoint": hashlib.sha256(find(checkpoint).read_bytes()).hexdigest()})
+    rows = shipped(out) if (out / TABLE).exists() else []
     for e in name or EXEMPLARS:
         if e not in [r.exemplar for r in rows]:
             rows.append(found := row(model, e))

@@ -110,7 +110,7 @@ def measured(
     model: str, exemplar: str, size: int, given: Mapping[str, Any], network: str, backbone: str | None, out: Path
 ) -> Row:
     """One texture, made in a process of its own."""
-    words = [model, *map(str, given.values()), exemplar, str(size), *network.lower().split()]
+    words = [model, *(f"{key}={value}" for key, value in given.items()), exemplar, str(size), *network.lower().split()]
     path = out / ("-".join(words).replace("/", "_") + ".jpg")
     settings = dict(given) | ({"backbone": backbone} if backbone else {})
     arguments = [model, exemplar, str(size), json.dumps(settings), str(path)]

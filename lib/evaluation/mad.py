@@ -149,6 +149,7 @@ def competition(
     seed: Annotated[int, typer.Option(min=0)] = 0,
 ) -> None:
     """Eight images for each exemplar; those that are there are not made again."""
+    rows_of.agreed(out, {"size": size, "iterations": iterations, "seed": seed})
     rows = shipped(out) if (out / TABLE).exists() else []
     for e in name or ["pebble", "cloth"]:
         photograph = exemplar(e)

@@ -136,6 +136,7 @@ def measure(
             raise TextureError(f"no pace of {kind!r}; there is that of {', '.join(known)}")
     protocol, rows = Protocol(SAMPLES, side), shipped(out) if (out / TABLE).exists() else []
     judge = load_features(features or None)
+    rows_of.agreed(out, {"features": judge.sha256})
     torch.set_num_threads(1)
     for name in exemplar or EXEMPLARS:
         reference = judge(protocol.reference(name))

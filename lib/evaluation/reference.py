@@ -32,7 +32,7 @@ def count(lag: int) -> int:
 
 def noise(patches: Tensor, sigma: float, seed: int = 0) -> Tensor:
     """The noise that all denoisers are tried on, of unit variance, from (seed, sigma) alone: like patches."""
-    generator = torch.Generator().manual_seed((seed << 24) + round(10_000 * sigma))
+    generator = torch.Generator().manual_seed(((seed << 24) + round(10_000 * sigma) + 1_000_003 * (seed >> 8)) % 2**32)
     return torch.randn(patches.shape, generator=generator).to(patches)
 
 

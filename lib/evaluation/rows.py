@@ -7,7 +7,7 @@ results that come with the library.
 import csv
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +21,7 @@ from lib.images import read_image
 from lib.whole import write_whole
 
 T = TypeVar("T")
+ASKED = "asked.json"
 KINDS: dict[str, dict[str, Any]] = {
     ".png": {"format": "PNG", "optimize": True},
     ".jpg": {"format": "JPEG", "quality": 92, "subsampling": 0},
@@ -41,6 +42,24 @@ def read(path: Path, row: Callable[..., T], command: str) -> list[T]:
     except (OSError, ValueError, TypeError, KeyError):
         folder = path.parent
         raise TextureError(f"{folder} holds no {path.name}; python -m {command} {folder} writes one") from None
+
+
+def agreed(folder: Path, asked: Mapping[str, Any]) -> None:
+    """Remember in `folder` what all rows of its table are asked for, beyond what they say; refuse what differs.
+
+    Raises TextureError for another size, seed, network, ... than the rows there were made with.
+    """
+    path = folder / ASKED
+    asked = json.loads(json.dumps(dict(asked)))
+    if not path.exists():
+        write_whole(path, lambda draft: draft.write_text(json.dumps(asked, indent=1) + "\n", encoding="utf-8"))
+    try:
+        was = dict(json.loads(path.read_text(encoding="utf-8")))
+    except ValueError:
+        raise TextureError(f"{path} is damaged; remove it if the rows beside it were made as is asked now") from None
+    for name, value in asked.items():
+        if was.get(name) != value:
+            raise TextureError(f"{folder} has rows of {name} {was.get(name)!r}, not {value!r}; name another folder")
 
 
 def write(path: Path, rows: Sequence[Any]) -> None:

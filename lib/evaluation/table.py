@@ -12,6 +12,7 @@ by its own name.
 import csv
 import hashlib
 import io
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,6 +30,7 @@ from lib.evaluation.scores import FLOOR, Score, scores
 from lib.images import EXEMPLARS
 from lib.models import MODELS
 from lib.models.cli import setting
+from lib.statistics.backbone import VARIABLE
 from lib.training.checkpoint import find
 from lib.whole import write_whole
 
@@ -91,6 +93,9 @@ def filled(
         facts = {**asked, "seed": protocol.seed, "settings": given}
         if "checkpoint" in known:
             facts["weights"] = hashlib.sha256(find(given.get("checkpoint", "default")).read_bytes()).hexdigest()
+        if "backbone" in known and "backbone" not in given and (network := os.environ.get(VARIABLE)):
+            is_file = Path(network).is_file()
+            facts["backbone"] = hashlib.sha256(Path(network).read_bytes()).hexdigest() if is_file else network
         print(f"{name} of {exemplar}", file=sys.stderr, flush=True)
         column[name] = cell(out, name, exemplar, facts, lambda: protocol.samples(exemplar, name, **given))  # noqa: B023
     return column
