@@ -18,7 +18,7 @@ and pages that read without a network). What is unchanged since the last run is 
   --profile smoke|laptop|paper   how much to compute (default: laptop)
   --only 06                      one notebook, by number or name; may be repeated
   --data DIR                     your own images, or ImageNet-21K's tars
-  --device cpu|cuda|mps          where to compute (default: cpu; with paper: cuda)
+  --device cpu|cuda|mps          where to train (default: cpu; with paper: cuda); sampling stays on the cpu
   --out DIR                      write figures/ and site/ under DIR instead (smoke: .cache/smoke)
   --fresh                        recompute everything
   --update                       also put the outputs into notebooks/ (laptop)

@@ -178,6 +178,21 @@ def test_images_of_ones_own(explorer: Explorer, model: lib.Model, tmp_path: Path
     assert kept.read_bytes() == picture(mine)
 
 
+def test_images_of_ones_own_outlive_the_session(explorer: Explorer, model: lib.Model) -> None:
+    """Saved settings name them: a later session neither writes over them nor takes them away."""
+    first, other = (picture(torch.rand(3, 50, 70, generator=torch.Generator().manual_seed(k))) for k in range(2))
+    explorer.take([{"name": "wall.png", "content": first}])
+    kept = explorer.own["wall"][0]
+    for content, name in ((first, "wall"), (other, "wall 2")):
+        later = Explorer(model, size=SIZE, folder=explorer.folder)
+        later.take([{"name": "wall.png", "content": content}])
+        assert list(later.own) == [name]
+    Explorer(model, size=SIZE, folder=explorer.folder).take([{"name": "wall.png", "content": b"nothing"}])
+    assert kept.read_bytes() == first
+    assert sorted(path.name for path in kept.parent.iterdir()) == ["wall 2.png", "wall.png"]
+
+
+
 def test_a_large_image_of_ones_own_is_reduced(explorer: Explorer) -> None:
     """Its grain is then that of the exemplars; a ramp of 1024 pixels becomes one of 512."""
     ramp = torch.linspace(0, 1, 2048).expand(3, 1024, 2048)

@@ -60,6 +60,8 @@ def test_each_figure_comes_with_words_and_provenance(tmp_path: Path) -> None:
     assert 'href="01_toys.html#figure-one"' in figures[0]
     for told in ("smoke", "c0ffee", "seed = 3", "lib/samplers/match.py"):
         assert told in figures[0]
+    summaries = [re.findall(r"<summary>(.*?)</summary>", figure) for figure in figures]
+    assert summaries == [["one: how it was made"], ["two: how it was made", "three: how it was made"]]
     assert figures[1].count("<details>") == 2
 
 

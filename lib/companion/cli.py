@@ -25,7 +25,9 @@ def run(
         list[str] | None, typer.Option(help="One notebook, by number or name; repeatable.")
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Your own images, or ImageNet-21K's tars.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda or mps.", show_default="cpu; cuda for paper")] = "",
+    device: Annotated[
+        str, typer.Option(help="Of training: cpu, cuda or mps.", show_default="cpu; cuda for paper")
+    ] = "",
     out: Annotated[
         Path | None,
         typer.Option(help="Where figures/ and site/ go.", show_default="here; .cache/smoke for smoke"),
@@ -97,15 +99,14 @@ def check_device(device: str) -> None:
     Raises:
         TextureError: unknown or absent device.
     """
-    kind = device.split(":")[0]
-    if kind not in ("cpu", "cuda", "mps"):
+    if device not in ("cpu", "cuda", "mps"):
         raise TextureError(f"unknown device {device!r}; known are cpu, cuda, mps")
-    if kind != "cpu":
+    if device != "cpu":
         import torch
 
-        there = torch.cuda.is_available() if kind == "cuda" else torch.backends.mps.is_available()
+        there = torch.cuda.is_available() if device == "cuda" else torch.backends.mps.is_available()
         if not there:
-            raise TextureError(f"torch finds no {kind} device here; say --device cpu")
+            raise TextureError(f"torch finds no {device} device here; say --device cpu")
 
 
 def listing(notebooks: list[Notebook]) -> Table:

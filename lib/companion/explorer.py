@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +28,7 @@ from lib.model import Model
 from lib.samplers.match import Targets, blend, canvas, mismatch
 from lib.samplers.step import LARGEST, Step
 from lib.statistics.quadratic import periodic_component
+from lib.whole import write_whole
 
 FOLDER = Path(__file__).resolve().parents[2] / "runs" / "explorer"  # where pictures are saved; not under git
 SPACES = (("μ, by matching", "mu"), ("λ, by diffusion", "lambda"))
@@ -140,17 +142,17 @@ class Explorer(Drawing):
         """
         added, said = [], []
         for file in files:
-            given = Path(file["name"])
-            taken = {*EXEMPLARS, *self.own}
-            name = next(n for n in (given.stem, *(f"{given.stem} {k}" for k in range(2, 1000))) if n not in taken)
-            path = self.folder / "own" / f"{name}{given.suffix}"
+            given, content = Path(file["name"]), bytes(file["content"])
+            name, path = self._place(given, content)
+            new = not path.exists()
             try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(file["content"])
+                if new:
+                    write_whole(path, partial(Path.write_bytes, data=content))
                 self.own[name] = path, middle(read_image(path), self.size)
                 added.append(name)
             except (TextureError, OSError) as error:
-                path.unlink(missing_ok=True)
+                if new:
+                    path.unlink(missing_ok=True)
                 said.append(str(error).replace(str(path), given.name))
         chosen = [*added, *(self.a.value, self.b.value)[len(added) :]]
         for control, name in zip((self.a, self.b), chosen, strict=False):
@@ -158,6 +160,16 @@ class Explorer(Drawing):
             control.value = name
         if said:
             self.say(" ".join(said))
+
+    def _place(self, given: Path, content: bytes) -> tuple[str, Path]:
+        """A name that is free and its file: one that is not there yet, or that an earlier session wrote the same."""
+        for k in count(1):
+            name = given.stem if k == 1 else f"{given.stem} {k}"
+            path = self.folder / "own" / f"{name}{given.suffix}"
+            free = name not in (*EXEMPLARS, *self.own)
+            if free and (not path.exists() or path.read_bytes() == content):
+                return name, path
+        raise AssertionError  # numbers do not end
 
     def _draw(self, strip: Strip, t: float, steps: int | None) -> Step | None:
         """The thread's work: show every record, return the last."""

@@ -116,8 +116,7 @@ def _provenance(name: str, row: dict[str, Any], notebook: Notebook, site: Path) 
     """What made a picture, folded away."""
     code = f'<a href="{escape(_relative(notebook.path, site))}">{escape(notebook.path.name)}</a>'
     for module in sorted(cache.named(notebook.code, REPOSITORY)):
-        name = module.relative_to(REPOSITORY).as_posix()
-        code += f', <a href="{escape(_relative(module, site))}">{escape(name)}</a>'
+        code += f', <a href="{escape(_relative(module, site))}">{escape(module.relative_to(REPOSITORY).as_posix())}</a>'
     parameters = ", ".join(f"{key} = {value}" for key, value in row.get("parameters", {}).items())
     told = [
         ("profile", escape(str(row.get("profile", "")))),
