@@ -109,7 +109,6 @@ def same_colours(textures: Sequence[Tensor]) -> list[Tensor]:
     """Textures [3,H,W] brought to one mean and covariance of colours, the averages of theirs, and clipped to [0,1].
 
     Where pixels only change places they keep their colours: textures that are to share a picture must share these.
-    The map is the linear one that moves a Gaussian's pixels least (Pitie & Kokaram 2007).
     """
     pixels = [check_image(x, f"texture {k + 1}")[0].double().flatten(1) for k, x in enumerate(textures)]
     means = [u.mean(1, keepdim=True) for u in pixels]
@@ -117,10 +116,17 @@ def same_colours(textures: Sequence[Tensor]) -> list[Tensor]:
     mean, covariance = torch.stack(means).mean(0), torch.stack(covariances).mean(0)
     found = []
     for x, u, m, c in zip(textures, pixels, means, covariances, strict=True):
-        root, back = _power(c, 0.5), _power(c, -0.5)
-        move = back @ _power(root @ covariance @ root, 0.5) @ back
-        found.append((mean + move @ (u - m)).view(x.shape[-3:]).float().clamp(0, 1))
+        found.append((mean + least_move(c, covariance) @ (u - m)).view(x.shape[-3:]).float().clamp(0, 1))
     return found
+
+
+def least_move(c: Tensor, s: Tensor) -> Tensor:
+    """The linear map that takes covariance c [3,3] to s and moves a Gaussian's points least (Pitie & Kokaram 2007).
+
+    c^(-1/2) (c^(1/2) s c^(1/2))^(1/2) c^(-1/2).
+    """
+    root, back = _power(c, 0.5), _power(c, -0.5)
+    return back @ _power(root @ s @ root, 0.5) @ back
 
 
 def _power(c: Tensor, power: float) -> Tensor:
@@ -156,6 +162,8 @@ def as_view(view: str | View, height: int, width: int) -> View:
         raise TextureError(f"view {view.name!r} is not orthogonal (off by {off:.2g}): noise would not stay white noise")
     z = white_noise(1, height, width, 0)
     seen = view.see(z)
+    if seen.numel() != z.numel():  # V'V = 1 holds too where pixels are added or repeated, V V' = 1 does not
+        raise TextureError(f"view {view.name!r} makes {seen.numel()} values of {z.numel()}: noise would not stay white")
     if view.back(seen).shape != z.shape or not torch.allclose(view.back(seen), z, atol=TOLERANCE):
         raise TextureError(f"view {view.name!r} does not lead back to the picture; mend its `back`")
     return view

@@ -1,6 +1,7 @@
 """The Gaussian texture against brute-force linear algebra, Monte Carlo, and lib.energy."""
 
 import math
+from itertools import combinations
 
 import pytest
 import torch
@@ -239,3 +240,9 @@ def test_errors_say_what_to_do(exemplar: torch.Tensor) -> None:
         GaussianTexture.fit(exemplar, lag=8)
     with pytest.raises(TextureError, match="ask for 2"):
         GaussianTexture.fit(exemplar.repeat(2, 1, 1, 1), lag=1).sample(4, 4, n=3)
+
+
+def test_no_two_seeds_give_one_sample() -> None:
+    texture = GaussianTexture.fit(torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)), lag=2)
+    drawn = [texture.sample(32, 32, seed=seed) for seed in (0, 1, 4096, 8192, 2**40)]
+    assert all(not torch.equal(a, b) for a, b in combinations(drawn, 2))

@@ -69,6 +69,8 @@ def test_large_photographs_are_brought_to_the_scale_of_textures() -> None:
         (["--set", "brightness=2"], "matching has no setting 'brightness'; known are checkpoint, iterations"),
         (["--set", "iterations"], "write --set NAME=VALUE"),
         (["--set", "iterations=many"], "iterations"),
+        (["--set", "checkpoint=1"], "checkpoint is 1; it is a word or a path, such as 'default'"),
+        (["--model", "gaussian", "--set", "periodic=maybe"], "periodic is 'maybe'; it is True or False"),
         (["--n", "0"], "--n"),
         (["--seed", "-1"], "--seed"),
         (["--set", "checkpoint=huge"], "no model 'huge'"),
@@ -123,3 +125,8 @@ def test_an_interruption_leaves_nothing_half_written(
     assert exit_.value.code == 130
     assert capsys.readouterr().err.endswith("error: interrupted; nothing more was written\n")
     assert [p.name for p in Path().iterdir()] == ["lawn.png"]
+
+
+def test_settings_are_read_as_they_are_written() -> None:
+    read = {"false": False, "True": True, "none": None, "3": 3, "0.5": 0.5, "wide": "wide"}
+    assert {text: cli.setting(f"a={text}") for text in read} == {text: ("a", value) for text, value in read.items()}

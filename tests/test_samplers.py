@@ -15,7 +15,14 @@ from lib.statistics.gaussian import GaussianTexture, autocovariance
 
 GRASS = lib.exemplar("grass")[:, :48, :48]
 SAMPLERS = {"match": lib.match_steps, "diffuse": lib.diffuse_steps}
-each = pytest.mark.parametrize("sampler", SAMPLERS.values(), ids=SAMPLERS)
+
+
+def each(test: Callable) -> Callable:
+    """A test of both samplers, with multipliers for a small torus: what both promise holds for any."""
+    return pytest.mark.usefixtures("small_tori")(
+        pytest.mark.parametrize("sampler", SAMPLERS.values(), ids=SAMPLERS)(test)
+    )
+
 
 
 # --- matching

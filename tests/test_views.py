@@ -59,6 +59,21 @@ def test_views_that_colour_noise_are_refused(view: View) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_views_that_add_pixels_are_refused() -> None:
+    """Isometries, V'V = 1, under which noise is not white: with a frame of zeros, and each pixel four times."""
+    framed = View("framed", lambda x: F.pad(x, (8, 8, 8, 8)), lambda x: x[..., 8:-8, 8:-8])
+    fourfold = View(
+        "fourfold",
+        lambda x: x.repeat_interleave(2, -1).repeat_interleave(2, -2) / 2,
+        lambda x: 2 * x[..., ::2, ::2],
+    )
+    for view in (framed, fourfold):
+        assert departure(view, 48, 64) < 1e-4
+        with pytest.raises(lib.TextureError, match="noise would not stay white"):
+            as_view(view, 48, 64)
+
+
+
 def test_departure_is_the_norm_of_what_is_missing() -> None:
     """For a map that scales by c, V'V - 1 = c^2 - 1."""
     for c in (0.5, 1.0, 2.0):

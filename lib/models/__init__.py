@@ -12,6 +12,7 @@ import importlib
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -135,6 +136,11 @@ def synthesize_steps(
     for name in settings:
         if name not in known:
             raise TextureError(f"{model} has no setting {name!r}; known are {', '.join(known) or 'none'}")
+        usual, given = known[name], settings[name]
+        if isinstance(usual, bool) and not isinstance(given, bool):
+            raise TextureError(f"{model}: {name} is {given!r}; it is True or False")
+        if isinstance(usual, str) and not isinstance(given, (str, Path)):
+            raise TextureError(f"{model}: {name} is {given!r}; it is a word or a path, such as {usual!r}")
     return MODELS[model].steps(x0, n, size, seed, tileable, **settings)
 
 

@@ -54,12 +54,12 @@ def synthesize(
 
 
 def setting(text: str) -> tuple[str, Any]:
-    """`name=value` with a number, a boolean, None or a word for value."""
+    """`name=value` with a number, a boolean, None (these two in any case) or a word for value."""
     name, given, value = text.partition("=")
     if not (given and name.isidentifier()):
         raise TextureError(f"--set {text} is no setting; write --set NAME=VALUE, such as --set iterations=50")
     try:
-        return name, ast.literal_eval(value)
+        return name, ast.literal_eval(value.title() if value.lower() in ("true", "false", "none") else value)
     except (ValueError, SyntaxError):
         return name, value
 

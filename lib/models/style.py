@@ -33,6 +33,7 @@ from lib.samplers.step import Step, checked_count, white_noise
 from lib.statistics.backbone import Backbone, load_backbone
 from lib.statistics.gram import Gram
 from lib.statistics.quadratic import frequencies
+from lib.views import least_move
 
 ITERATIONS = 100
 WEIGHT = 10.0  # of the Gram matrices against the content's features
@@ -121,12 +122,11 @@ def _anchored(
 def recoloured(content: Tensor, style: Tensor) -> Tensor:
     """The content with the mean and covariance of the style's colours, [1,3,H,W] in [0,1].
 
-    By the linear map that moves colours least, C^(-1/2) (C^(1/2) S C^(1/2))^(1/2) C^(-1/2) for covariances C and S.
+    By the linear map that moves colours least (`lib.views.least_move`).
     """
     mean, target = (x.mean((0, 2, 3)) for x in (content, style))
     c, s = (torch.cov(x[0].flatten(1).double()) + torch.eye(3) / 255**2 for x in (content, style))
-    root, inverse = _power(c, 0.5), _power(c, -0.5)
-    transport = (inverse @ _power(root @ s @ root, 0.5) @ inverse).float()
+    transport = least_move(c, s).float()
     moved = torch.einsum("ij,bjhw->bihw", transport, content - mean[:, None, None]) + target[:, None, None]
     return moved.clamp(0, 1)
 
@@ -137,12 +137,6 @@ def blurred(x: Tensor) -> Tensor:
     rows, columns = frequencies(height, width, x)
     gain = torch.exp(-(BLUR**2) / 2 * (rows**2 + columns**2))
     return torch.fft.irfft2(torch.fft.rfft2(x) * gain, s=(height, width))
-
-
-def _power(matrix: Tensor, power: float) -> Tensor:
-    """Of a symmetric positive matrix."""
-    values, vectors = torch.linalg.eigh(matrix)
-    return vectors * values.clamp_min(1e-12) ** power @ vectors.mT
 
 
 def _noisy(content: Tensor, seed: int) -> Tensor:

@@ -239,5 +239,5 @@ def _levels(sigma: Tensor | float, like: Tensor) -> Tensor:
 
 
 def _white_noise(height: int, width: int, seed: int, i: int) -> Tensor:
-    generator = torch.Generator().manual_seed((seed << 20) + i)
+    generator = torch.Generator().manual_seed(((seed << 20) + i + 1_000_003 * (seed >> 12)) % 2**32)
     return torch.randn(CHANNELS, height, width, generator=generator)

@@ -21,7 +21,7 @@ network learns starts from the best Gaussian model instead of from nothing.
 """
 
 import math
-from functools import cache
+from functools import cache, lru_cache
 
 import torch
 from torch import Tensor, nn
@@ -181,31 +181,26 @@ def _smooth_component(u: Tensor) -> Tensor:
     return smooth
 
 
-_ATOMS: dict[tuple[int, int, str], tuple[list[Tensor], Tensor, Tensor]] = {}
-
-
+@lru_cache(maxsize=8)  # sizes; one of 512x512 takes 66 MiB
 def _atoms(height: int, width: int, device: torch.device) -> tuple[list[Tensor], Tensor, Tensor]:
     """Spectra a_k(omega) of the matrices A_k by pair of colours, the weights of rfft's frequencies, and G at S = 1."""
-    key = (height, width, str(device))
-    if key not in _ATOMS:
-        w1, w2 = frequencies(height, width, torch.empty(0, dtype=torch.float64))
-        twice = torch.full((height, width // 2 + 1), 2.0, dtype=torch.float64)
-        twice[:, 0] = 1
-        if width % 2 == 0:
-            twice[:, -1] = 1
-        low, spectra = torch.ones_like(twice), {pair: [] for pair in PAIRS}  # type: ignore[var-annotated]
-        for octave in range(OCTAVES):
-            gap = 2**octave
-            for pair in PAIRS:
-                # d/du of u_i(k) u_j(k + tau) + the transpose: 2 cos on the diagonal, 1 off it
-                gain = 2.0 if pair[0] == pair[1] else 1.0
-                spectra[pair] += [gain * low**2 * torch.cos(gap * (i * w1 + j * w2)) for i, j in LAGS[pair]]
-            low = low * lowpass(w1, octave) * lowpass(w2, octave)
-        stacked = [torch.stack(spectra[pair]).flatten(1) for pair in PAIRS]
-        ones = torch.eye(3, dtype=torch.float64)[None, :, :, None].expand(1, 3, 3, twice.numel())
-        white = _gram(stacked, ones * twice.flatten())[0]
-        _ATOMS[key] = ([a.float().to(device) for a in stacked], twice.flatten().float().to(device), white.to(device))
-    return _ATOMS[key]
+    w1, w2 = frequencies(height, width, torch.empty(0, dtype=torch.float64))
+    twice = torch.full((height, width // 2 + 1), 2.0, dtype=torch.float64)
+    twice[:, 0] = 1
+    if width % 2 == 0:
+        twice[:, -1] = 1
+    low, spectra = torch.ones_like(twice), {pair: [] for pair in PAIRS}  # type: ignore[var-annotated]
+    for octave in range(OCTAVES):
+        gap = 2**octave
+        for pair in PAIRS:
+            # d/du of u_i(k) u_j(k + tau) + the transpose: 2 cos on the diagonal, 1 off it
+            gain = 2.0 if pair[0] == pair[1] else 1.0
+            spectra[pair] += [gain * low**2 * torch.cos(gap * (i * w1 + j * w2)) for i, j in LAGS[pair]]
+        low = low * lowpass(w1, octave) * lowpass(w2, octave)
+    stacked = [torch.stack(spectra[pair]).flatten(1) for pair in PAIRS]
+    ones = torch.eye(3, dtype=torch.float64)[None, :, :, None].expand(1, 3, 3, twice.numel())
+    white = _gram(stacked, ones * twice.flatten())[0]
+    return [a.float().to(device) for a in stacked], twice.flatten().float().to(device), white.to(device)
 
 
 def _basis(i: int, j: int) -> Tensor:
