@@ -2,7 +2,7 @@
 
 Four names for one gradient. With N the number of pixels and f a spatial average,
 
-    energy           E(y)     = N lam.f(y)                          (Eq. 2: p(y) = exp[-E(y)] / Z)
+    energy           E(y)     = N lam.f(y)                          (Eq. 2: p(y) = exp[-E(y) / sigma] / Z)
     predicted noise  eps_hat  = grad_y E(y)                         (Eq. 4; lam includes the factor sigma)
     denoised image   x_hat    = y - sigma eps_hat                   (Miyasawa 1961: E[x | y])
     score            s(y)     = -eps_hat / sigma                    (Eq. 3: grad log p(y))

@@ -12,7 +12,7 @@ CHECKPOINTS = Path(__file__).parent / "checkpoints"
 
 
 class Model(nn.Module):
-    """f and lambda: p(x) = exp[-N lam.f(x)] / Z (Eq. 2) with lam = lambda_phi(x0, sigma) for the texture of x0.
+    """f and lambda: p(x) = exp[-N lam.f(x)] / Z (Eq. 2) with lam = lambda_phi(x0, sigma) / sigma for the texture of x0.
 
     `statistics` maps [B,3,H,W] to [B,512]; `multipliers(x, sigma)` gives lam [B,512]; `whitening` [512,512] is the
     basis in which matching measures f (lib/samplers/match.py), `directions` that in which diffusion corrects lambda

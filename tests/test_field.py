@@ -24,7 +24,8 @@ def run(out: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("field") / "a run"
-    done = run(out, "--model", "noise", "--model", "gaussian", "--exemplar", "grass", "--set", "periodic=False")
+    done = run(out, "--model", "noise", "--model", "gaussian", "--exemplar", "grass", "--set", "periodic=False",
+               "--set", "backbone=untrained")  # fmt: skip
     assert done.returncode == 0, done.stderr
     return out
 

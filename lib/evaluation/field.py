@@ -101,7 +101,8 @@ def compare(
             network = load_backbone(given.pop("backbone", None)).name if "backbone" in known else ""
             key = (kind, name, size, given, network)
             if key not in [(r.model, r.exemplar, r.size, r.settings, r.network) for r in rows]:
-                rows.append(row := measured(kind, name, size, given, network, own.get("backbone"), out))
+                backbone = own.get("backbone") if network else None
+                rows.append(row := measured(kind, name, size, given, network, backbone, out))
                 rows_of.write(out / TABLE, rows)
                 print(f"{kind:<20} {name:<8} {row.seconds:8.2f} s {row.mebibytes:6} MiB  {network}", flush=True)
 
