@@ -92,6 +92,8 @@ def test_errors_say_what_to_do() -> None:
         next(gan_steps(X0, waves=-1))
     with pytest.raises(TextureError, match="no generator 'tiger'"):
         next(gan_steps(X0, generator="tiger"))
+    with pytest.raises(TextureError, match="no generator '1'"):
+        next(gan_steps(X0, generator=1))  # as --set generator=1 gives it
 
 
 def test_what_was_begun_otherwise_is_not_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -286,8 +286,12 @@ def test_an_interruption_cuts_no_step_in_two(monkeypatch: pytest.MonkeyPatch) ->
         moves()
 
     monkeypatch.setattr(trainer.optimiser, "step", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        next(trainer.run())
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs do not hear Ctrl-C
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            next(trainer.run())
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert (trainer.step, trainer.samples) == (whole.step, whole.samples) == (1, RECIPE.batch)
     for key, value in trainer.average.items():
         assert torch.equal(value, whole.average[key]), key

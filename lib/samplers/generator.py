@@ -115,7 +115,7 @@ def load(name_or_path: str | Path) -> Generator:
     Raises TextureError for a name nobody ships, and a file that is missing, damaged or another's.
     """
     path = SHIPPED / f"{name_or_path}.safetensors"
-    path = path if path.is_file() else Path(name_or_path)
+    path = path if path.is_file() else Path(str(name_or_path))  # a number is no name either
     if not path.is_file():
         names = ", ".join(sorted(p.stem for p in SHIPPED.glob("*.safetensors")))
         raise TextureError(f"no generator {str(name_or_path)!r}; known are {names}, or give the path of one")
