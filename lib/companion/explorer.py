@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -163,13 +163,9 @@ class Explorer(Drawing):
 
     def _place(self, given: Path, content: bytes) -> tuple[str, Path]:
         """A name that is free and its file: one that is not there yet, or that an earlier session wrote the same."""
-        for k in count(1):
-            name = given.stem if k == 1 else f"{given.stem} {k}"
-            path = self.folder / "own" / f"{name}{given.suffix}"
-            free = name not in (*EXEMPLARS, *self.own)
-            if free and (not path.exists() or path.read_bytes() == content):
-                return name, path
-        raise AssertionError  # numbers do not end
+        names = chain([given.stem], (f"{given.stem} {k}" for k in count(2)))
+        places = ((n, self.folder / "own" / f"{n}{given.suffix}") for n in names if n not in (*EXEMPLARS, *self.own))
+        return next((n, path) for n, path in places if not path.exists() or path.read_bytes() == content)
 
     def _draw(self, strip: Strip, t: float, steps: int | None) -> Step | None:
         """The thread's work: show every record, return the last."""

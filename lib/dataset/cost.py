@@ -110,7 +110,7 @@ def pilot(tasks: list[Task]) -> list[Task]:
         if left <= 0:
             break
         chosen.append(Task(task.root, task.files[:left]))
-        left -= sum(1 for _ in _contents(chosen[-1:]))
+        left -= len(chosen[-1].files) or sum(1 for _ in _contents(chosen[-1:]))
     return chosen
 
 
