@@ -15,17 +15,17 @@ from lib.training.resident import ResidentCrops
 RNG = np.random.default_rng(0)
 GROUPS = {
     "a": [RNG.integers(0, 256, (70, 90, 3), dtype=np.uint8)],
-    "b": [RNG.integers(0, 256, shape, dtype=np.uint8) for shape in ((40, 33, 3), (66, 64, 3), (32, 200, 3))],
+    "b": [RNG.integers(0, 256, (*shape, 3), dtype=np.uint8) for shape in ((40, 33), (66, 64), (32, 200), (110, 99))],
 }
 
 
 def test_the_crops_are_those_of_the_host() -> None:
-    """64 of them see every turn, flip, scale and permutation of colours."""
+    """64 of them see every turn, flip, scale, permutation of colours, and angles at either scale."""
     host, device = Crops(GROUPS, 3), ResidentCrops(GROUPS, 3, "cpu")
-    torch.testing.assert_close(device.batch(5, 64, 32), host.batch(5, 64, 32), rtol=0, atol=1e-6)
+    torch.testing.assert_close(device.batch(5, 64, 32), host.batch(5, 64, 32), rtol=0, atol=2e-5)
     cuts = host.draw(5, 64, 32)
     assert {(cut.turns, cut.flip) for cut in cuts} == {(turns, flip) for turns in range(4) for flip in (False, True)}
-    assert {cut.factor for cut in cuts} == {1, 2}
+    assert {(cut.factor, cut.angle > 0) for cut in cuts} == {(1, False), (1, True), (2, False), (2, True)}
     assert len({cut.colours for cut in cuts}) > 3
 
 

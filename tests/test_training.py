@@ -1,5 +1,6 @@
 """Training: resumed equals uninterrupted, the step decides the batch, wrong gradients and wrong data are refused."""
 
+import math
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from lib.errors import TextureError
@@ -151,6 +154,52 @@ def test_the_step_decides_the_batch() -> None:
     assert x.shape == (5, 3, 32, 32)
     assert x.min() >= 0
     assert x.max() <= 1
+
+
+@pytest.mark.parametrize("angle", [0.3, math.pi / 4, 1.2])
+def test_a_tilted_crop_is_the_picture_at_an_angle(angle: float) -> None:
+    """A plane wave at an angle is another plane wave, whose direction has turned the other way."""
+    side = 24
+    n = batches.room(side, angle)
+
+    def wave(size: int, across: float, down: float) -> torch.Tensor:
+        place = torch.arange(size) - (size - 1) / 2
+        return torch.sin(across * place + down * place[:, None] + 0.7).expand(3, -1, -1)
+
+    across, down = 0.5, 0.2
+    turned = (across * math.cos(angle) + down * math.sin(angle), down * math.cos(angle) - across * math.sin(angle))
+    crop = batches.tilted(wave(n, across, down), angle, side)
+    torch.testing.assert_close(crop, wave(side, *turned), rtol=0, atol=0.05)
+
+
+def test_a_quarter_of_a_turn_is_exact() -> None:
+    image = torch.rand(3, 21, 21, generator=torch.Generator().manual_seed(0))
+    crop = batches.tilted(image, math.pi / 2, 11)
+    torch.testing.assert_close(crop, torch.rot90(image, 1, (1, 2))[:, 5:16, 5:16], rtol=0, atol=1e-5)
+
+
+@given(st.integers(8, 200), st.floats(0, math.pi / 2, exclude_min=True))
+def test_there_is_room_for_an_angle(side: int, angle: float) -> None:
+    """Cubic interpolation looks at two pixels to either side of a place, and all of them are there."""
+    n = batches.room(side, angle)
+    furthest = (side - 1) / 2 * (math.cos(angle) + math.sin(angle))
+    assert math.floor((n - 1) / 2 - furthest) - 1 >= 0
+    assert math.floor((n - 1) / 2 + furthest) + 2 <= n - 1
+
+
+def test_most_crops_are_at_an_angle_and_no_angle_is_favoured() -> None:
+    rng = np.random.default_rng(0)
+    source = batches.Crops({"a": [rng.integers(0, 256, (128, 128, 3), dtype=np.uint8)]})
+    cuts = source.draw(0, 2000, 32)
+    angles = np.array([cut.angle for cut in cuts if cut.angle])
+    assert len(angles) / len(cuts) == pytest.approx(batches.TILTED, abs=0.03)
+    assert np.histogram(angles, 4, (0, math.pi / 2))[0] / len(angles) == pytest.approx([0.25] * 4, abs=0.04)
+    assert {cut.factor for cut in cuts if cut.angle} == {1, 2}
+
+
+def test_where_there_is_no_room_crops_stand_upright() -> None:
+    cuts = crops().draw(0, 100, 48)
+    assert {cut.angle for cut in cuts} == {0.0}
 
 
 def test_noise_levels_are_log_normal() -> None:

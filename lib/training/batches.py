@@ -4,6 +4,7 @@ A batch is a function of (seed, step) alone, so that an interrupted run goes on 
 """
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from lib.errors import TextureError
 from lib.images import image_files
 
 ALL = slice(None)
+TILTED = 0.8  # share of crops that are turned by any angle: bricks and weaves lie along rows and columns, stones do not
+TAPS = 4  # pixels that cubic interpolation needs beyond those between which it is asked
 
 
 class Images(Protocol):
@@ -34,13 +37,17 @@ Groups = Mapping[str, Images]
 
 @dataclass(frozen=True)
 class Cut:
-    """One crop as it was drawn: where, at which scale, turned and tinted how."""
+    """One crop as it was drawn: where, at which scale, turned and tinted how.
+
+    A crop at an angle is cut from the middle of a square of the image that has room for it.
+    """
 
     image: int
     factor: int  # pixels of the image a pixel of the crop
     top: int
     left: int
-    turns: int
+    angle: float  # radians
+    turns: int  # by a quarter, after that
     flip: bool
     colours: tuple[int, ...]
     gain: np.ndarray  # float32: gamma, then a factor a channel
@@ -64,7 +71,7 @@ class Crops:
         return self.groups[group][k - int(self.before[group])]
 
     def batch(self, step: int, count: int, size: int, shard: slice = ALL) -> Tensor:
-        """The batch of this step: random place, scale (1 or 1/2), symmetry of the square, mild gain and tint.
+        """The batch of this step: random place, scale (1 or 1/2), angle, mirror, mild gain and tint.
 
         Of a batch that several processes share, `shard` is the part of this one.
         """
@@ -79,20 +86,25 @@ class Crops:
         group = rng.choice(len(self.counts), p=self.weights)
         k = int(self.before[group]) + int(rng.integers(self.counts[group]))
         height, width = self.image(k).shape[:2]
-        factor = 2 if min(height, width) >= 2 * size and rng.random() < 0.35 else 1
-        side = factor * size
+        angle = rng.uniform(0, math.pi / 2) if rng.random() < TILTED else 0.0
+        angle = angle if min(height, width) >= room(size, angle) else 0.0
+        factor = 2 if min(height, width) >= room(2 * size, angle) and rng.random() < 0.35 else 1
+        side = room(factor * size, angle)
         if min(height, width) < side:
             raise TextureError(f"an image of {height}x{width} gives no crop of {side}: train smaller")
         top, left = (int(rng.integers(n - side + 1)) for n in (height, width))
         turns, flip = int(rng.integers(4)), rng.random() < 0.5
         colours = tuple(rng.permutation(3).tolist()) if rng.random() < 0.25 else (0, 1, 2)
         gain = np.exp(rng.normal(0, (0.12, 0.05, 0.05, 0.05))).astype(np.float32)
-        return Cut(k, factor, top, left, turns, flip, colours, gain)
+        return Cut(k, factor, top, left, angle, turns, flip, colours, gain)
 
     def _crop(self, cut: Cut, size: int) -> Tensor:
         side = cut.factor * size
-        pixels = self.image(cut.image)[cut.top : cut.top + side, cut.left : cut.left + side]
+        whole = room(side, cut.angle)
+        pixels = self.image(cut.image)[cut.top : cut.top + whole, cut.left : cut.left + whole]
         crop = torch.from_numpy(pixels.copy()).permute(2, 0, 1).float() / 255
+        if cut.angle:
+            crop = tilted(crop, cut.angle, side)
         if cut.factor > 1:
             crop = F.avg_pool2d(crop, cut.factor)
         crop = torch.rot90(crop, cut.turns, (1, 2))
@@ -101,6 +113,20 @@ class Crops:
         crop = crop[list(cut.colours)]
         gain = torch.from_numpy(cut.gain)
         return (crop.clamp(1e-4, 1) ** gain[0] * gain[1:, None, None]).clamp(0, 1).contiguous()
+
+
+def room(side: int, angle: float) -> int:
+    """Pixels a side of the square from which one of `side` is cut at an angle in radians, up to a quarter turn."""
+    return side if not angle else math.ceil((side - 1) * (math.cos(angle) + math.sin(angle))) + 1 + TAPS
+
+
+def tilted(image: Tensor, angle: float, side: int) -> Tensor:
+    """The square [3,side,side] in the middle of an image [3,n,n], at an angle in radians, by cubic interpolation."""
+    across = torch.arange(side) - (side - 1) / 2
+    y, x = across[:, None], across
+    places = torch.stack([math.cos(angle) * x - math.sin(angle) * y, math.sin(angle) * x + math.cos(angle) * y], -1)
+    places = places * (2 / image.shape[-1])  # from the centre, -1 and 1 at the edges
+    return F.grid_sample(image[None], places[None], mode="bicubic", padding_mode="border", align_corners=False)[0]
 
 
 def load(folders: list[Path], size: int) -> tuple[Groups, Groups]:

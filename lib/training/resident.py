@@ -4,18 +4,16 @@ What a batch shows is drawn on the host, as in batches.py: the same numbers, hen
 ahead of the device and never waits for it: one small array goes over, and nothing comes back.
 """
 
+import math
+
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from lib.training.batches import ALL, Crops, Cut, Groups
+from lib.training.batches import ALL, Crops, Cut, Groups, room
 
 QUARTER = np.array([[0, 1], [-1, 0]])  # where in the image, seen from its centre, a pixel of the turned crop lies
-TURNS = {
-    (turns, flip): tuple((np.linalg.matrix_power(QUARTER, turns) @ np.diag([1, -1 if flip else 1])).ravel())
-    for turns in range(4)
-    for flip in (False, True)
-}
 
 
 class ResidentCrops(Crops):
@@ -33,27 +31,58 @@ class ResidentCrops(Crops):
 
     def batch(self, step: int, count: int, size: int, shard: slice = ALL) -> Tensor:
         """As `Crops.batch`, on the device."""
-        rows = np.stack([self._row(cut) for cut in self.draw(step, count, size)[shard]])
+        rows = np.stack([self._row(cut, size) for cut in self.draw(step, count, size)[shard]])
         table = torch.from_numpy(rows)
         if self.device.type == "cuda":
             table = table.pin_memory()
         table = table.to(self.device, non_blocking=True)
-        places, gain = table[:, :7].long(), table[:, 7:11].float()
-        # Of the image, a pixel of the crop is the mean of 2x2, which at scale 1 are four times the same one.
-        start, width, factor, *turn = (column[:, None, None, None] for column in places.unbind(1))
-        across = 2 * torch.arange(size, device=self.device) - (size - 1)  # twice the distance from the centre
-        r, c = across[:, None], across
-        rows_at, columns_at = ((turn[i] * r + turn[i + 1] * c + size - 1) // 2 * factor for i in (0, 2))
-        second = torch.arange(4, device=self.device)[:, None, None]
-        index = start + (rows_at + second // 2 * (factor - 1)) * width + columns_at + second % 2 * (factor - 1)
-        x = self.pixels[index].float().mean(1).permute(0, 3, 1, 2) / 255
-        x = torch.gather(x, 1, table[:, 11:].long()[:, :, None, None].expand_as(x))
+        whole, part = table[:, :6].long(), table[:, 6:17].float()
+        x = self._squares(whole[:, :5], size)
+        places = _places(whole[:, 5], part[:, :2], part[:, 2:6].view(-1, 2, 2), part[:, 6], size)
+        places = (2 * places + 1) / x.shape[-1] - 1  # -1 and 1 at the edges
+        x = F.grid_sample(x, places, mode="bicubic", padding_mode="border", align_corners=False)
+        x, gain = F.avg_pool2d(x, 2), part[:, 7:]
+        x = torch.gather(x, 1, table[:, 17:].long()[:, :, None, None].expand_as(x))
         x = x.clamp(1e-4, 1) ** gain[:, :1, None, None] * gain[:, 1:, None, None]
         return x.clamp(0, 1)
 
-    def _row(self, cut: Cut) -> np.ndarray:
-        """A cut as numbers: first pixel, width of the image, scale, turn (2x2), gain (4), colours (3). [14]"""
-        width = self.image(cut.image).shape[1]
-        first = self.starts[cut.image] + cut.top * width + cut.left
-        turn = TURNS[cut.turns, cut.flip]
-        return np.array([first, width, cut.factor, *turn, *cut.gain, *cut.colours], dtype=np.float64)
+    def _squares(self, whole: Tensor, size: int) -> Tensor:
+        """Squares of images that have room for any crop, whole [B,5] as in `_row`: [B,3,n,n] in [0,1].
+
+        What would lie outside of an image is its border, at which no crop looks.
+        """
+        along = torch.arange(room(2 * size, math.pi / 4), device=self.device)
+        start, height, width, top, left = (column[:, None, None] for column in whole.unbind(1))
+        rows = (top + along[:, None]).clamp_min(0).minimum(height - 1)
+        columns = (left + along).clamp_min(0).minimum(width - 1)
+        return self.pixels[start + rows * width + columns].permute(0, 3, 1, 2).float() / 255
+
+    def _row(self, cut: Cut, size: int) -> np.ndarray:
+        """A cut as numbers. [20]
+
+        The image's first pixel, height and width, where in it a square [n,n] begins that has room for any crop, the
+        scale; the crop's centre in the square, its turn (2x2), its angle, gain (4); colours (3).
+        """
+        height, width = self.image(cut.image).shape[:2]
+        half = (room(cut.factor * size, cut.angle) - 1) / 2
+        centre = np.array([cut.top + half, cut.left + half])
+        corner = np.floor(centre).astype(int) - room(2 * size, math.pi / 4) // 2
+        turn = np.linalg.matrix_power(QUARTER, cut.turns) @ np.diag([1, -1 if cut.flip else 1])
+        first = [self.starts[cut.image], height, width, *corner, cut.factor]
+        return np.array([*first, *(centre - corner), *turn.ravel(), cut.angle, *cut.gain, *cut.colours], np.float64)
+
+
+def _places(factor: Tensor, centre: Tensor, turn: Tensor, angle: Tensor, size: int) -> Tensor:
+    """Where in their squares the crops' pixels lie, four for each: [B,2 size,2 size,2], column and row.
+
+    At scale 1/2 a pixel of the crop is the mean of 2x2 pixels, which at scale 1 are four times the same one.
+    """
+    across = torch.arange(2 * size, device=factor.device)
+    pixel, second = (across // 2) - (size - 1) / 2, across % 2 - 0.5
+    factor = factor.float()[:, None]
+    offset = factor * pixel + (factor - 1) * second  # of the crop, before it is turned: [B,2 size]
+    row, column, turn = offset[:, :, None], offset[:, None, :], turn[..., None, None]
+    down, right = (turn[:, i, 0] * row + turn[:, i, 1] * column for i in (0, 1))
+    cosine, sine = (f(angle)[:, None, None] for f in (torch.cos, torch.sin))
+    x, y = cosine * right - sine * down, sine * right + cosine * down
+    return torch.stack([x + centre[:, 1, None, None], y + centre[:, 0, None, None]], -1)
