@@ -1,14 +1,16 @@
 """Lines along rows and columns are told from lines at other angles, and from none."""
 
 import math
+from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
 import torch
 
+import lib
 from lib.errors import TextureError
-from lib.evaluation.upright import seen, upright, uprightness
+from lib.evaluation.upright import command, of_photographs, seen, upright, uprightness
 from lib.images import exemplar
 from lib.model import Model
 
@@ -43,6 +45,22 @@ def test_turned_and_inverted_pictures_are_as_upright() -> None:
 def test_a_picture_without_contrast_is_refused() -> None:
     with pytest.raises(TextureError, match="without contrast"):
         upright(torch.full((1, 32, 32), 0.5))
+
+
+def test_photographs_are_measured_too(tmp_path: Path) -> None:
+    for k, degrees in enumerate((0.0, 90.0)):
+        lib.save_image((0.5 + 0.3 * line(degrees)).expand(3, -1, -1), tmp_path / f"{k}.png")
+    lib.save_image(torch.rand(3, 32, 32), tmp_path / "small.png")
+    value, count = of_photographs(tmp_path)
+    assert (value > 10, count) == (True, 2)
+    (tmp_path / "none").mkdir()
+    with pytest.raises(TextureError, match="no photograph of 128 pixels"):
+        of_photographs(tmp_path / "none")
+
+
+def test_nothing_to_measure_is_told() -> None:
+    with pytest.raises(TextureError, match="nothing to measure"):
+        command()
 
 
 class Partial:

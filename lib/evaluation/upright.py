@@ -1,6 +1,7 @@
 """Does a model hold textures upright? How much it sees lines along rows and columns in what has no direction.
 
     python -m lib.evaluation.upright MODEL ...
+    python -m lib.evaluation.upright --images PHOTOGRAPHS       the same of photographs themselves
 
 Bricks, planks and woven cloth are photographed upright. A network that learned to remove noise from them expects lines
 along rows and columns, and finds them in noise; a sampler then draws what it found. So the model is shown white noise
@@ -8,8 +9,8 @@ about each exemplar's mean colour, as strong as the exemplar under noise sigma i
 what its network's statistics add to the estimate of the noise (lambda(x0, sigma) without the built-in ones) is asked
 for its lines at an angle: the power of its spectrum in frequencies across them of 1/8 to 1/2 cycles a pixel and along
 them of less than about 1/48, which are thin lines, some tens of pixels long. Told is the power of lines along rows and
-columns over that of lines at 30, 60, 120 and 150 degrees, the geometric mean over exemplars; 1 is a model that does
-not care.
+columns over that of lines at 30, 60, 120 and 150 degrees, the geometric mean over exemplars or photographs; 1 is a
+model that does not care.
 """
 
 import math
@@ -24,10 +25,11 @@ from torch import Tensor
 from lib.command import run
 from lib.energy import predicted_noise
 from lib.errors import TextureError
-from lib.images import EXEMPLARS, exemplar
+from lib.images import EXEMPLARS, exemplar, image_files, read_image
 from lib.model import Model
 from lib.samplers.diffuse import tiled
 from lib.samplers.step import white_noise
+from lib.statistics.quadratic import periodic_component
 from lib.training.checkpoint import load
 
 SIGMAS = (0.5, 0.2, 0.1, 0.05)
@@ -71,13 +73,36 @@ def uprightness(model: Model, sigmas: Sequence[float] = SIGMAS, names: Sequence[
     return [math.exp(sum(row) / len(row)) for row in logs]
 
 
+def of_photographs(folder: Path) -> tuple[float, int]:
+    """The geometric mean over the middles of photographs of at least 128 pixels a side, and how many these are."""
+    logs = []
+    for path in image_files(folder):
+        x = read_image(path)
+        top, left = ((n - SIDE) // 2 for n in x.shape[-2:])
+        middle = periodic_component(x[None, :, top : top + SIDE, left : left + SIDE]).mean(1)
+        if min(top, left) >= 0 and middle.var() > 0:
+            logs.append(math.log(upright(middle)))
+    if not logs:
+        raise TextureError(f"no photograph of {SIDE} pixels a side in {folder}; give larger ones")
+    return math.exp(sum(logs) / len(logs)), len(logs)
+
+
 def command(
-    models: Annotated[list[str], typer.Argument(help="Shipped models, or the paths of others.", metavar="MODEL...")],
+    models: Annotated[
+        list[str] | None, typer.Argument(help="Shipped models, or the paths of others.", metavar="MODEL...")
+    ] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder of photographs.")] = None,
 ) -> None:
-    """How much models see lines along rows and columns in noise, at several noise levels; 1 is not at all."""
-    print("sigma           " + "".join(f"{sigma:8g}" for sigma in SIGMAS))
-    for name in models:
+    """How many more lines along rows and columns than at other angles models see in noise, or photographs have."""
+    if not models and images is None:
+        raise TextureError("nothing to measure: name models, for instance default, or a folder of --images")
+    if models:
+        print("sigma           " + "".join(f"{sigma:8g}" for sigma in SIGMAS))
+    for name in models or []:
         print(f"{Path(name).stem:<16}" + "".join(f"{value:8.2f}" for value in uprightness(load(name))), flush=True)
+    if images is not None:
+        value, count = of_photographs(images)
+        print(f"{count} photographs: {value:.2f}")
 
 
 if __name__ == "__main__":
