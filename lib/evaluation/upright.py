@@ -20,6 +20,7 @@ from typing import Annotated
 
 import torch
 import typer
+from rich.progress import track
 from torch import Tensor
 
 from lib.command import run
@@ -69,18 +70,23 @@ def uprightness(model: Model, sigmas: Sequence[float] = SIGMAS, names: Sequence[
     """One number a noise level, the geometric mean over exemplars."""
     images = [exemplar(name)[None, :, :SIDE, :SIDE] for name in names]
     with torch.no_grad():
-        logs = [[math.log(upright(seen(model, x0, sigma))) for x0 in images] for sigma in sigmas]
+        logs = [
+            [math.log(upright(seen(model, x0, sigma))) for x0 in images]
+            for sigma in track(sigmas, "noise levels", transient=True)
+        ]
     return [math.exp(sum(row) / len(row)) for row in logs]
 
 
 def of_photographs(folder: Path) -> tuple[float, int]:
     """The geometric mean over the middles of photographs of at least 128 pixels a side, and how many these are."""
     logs = []
-    for path in image_files(folder):
+    for path in track(image_files(folder), "photographs", transient=True):
         x = read_image(path)
         top, left = ((n - SIDE) // 2 for n in x.shape[-2:])
+        if min(top, left) < 0:
+            continue
         middle = periodic_component(x[None, :, top : top + SIDE, left : left + SIDE]).mean(1)
-        if min(top, left) >= 0 and middle.var() > 0:
+        if middle.var() > 0:
             logs.append(math.log(upright(middle)))
     if not logs:
         raise TextureError(f"no photograph of {SIDE} pixels a side in {folder}; give larger ones")

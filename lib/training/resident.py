@@ -14,6 +14,11 @@ from torch import Tensor
 from lib.training.batches import ALL, Crops, Cut, Groups, room
 
 QUARTER = np.array([[0, 1], [-1, 0]])  # where in the image, seen from its centre, a pixel of the turned crop lies
+TURNS = {
+    (turns, flip): (np.linalg.matrix_power(QUARTER, turns) @ np.diag([1, -1 if flip else 1])).ravel()
+    for turns in range(4)
+    for flip in (False, True)
+}
 
 
 class ResidentCrops(Crops):
@@ -67,9 +72,8 @@ class ResidentCrops(Crops):
         half = (room(cut.factor * size, cut.angle) - 1) / 2
         centre = np.array([cut.top + half, cut.left + half])
         corner = np.floor(centre).astype(int) - room(2 * size, math.pi / 4) // 2
-        turn = np.linalg.matrix_power(QUARTER, cut.turns) @ np.diag([1, -1 if cut.flip else 1])
         first = [self.starts[cut.image], height, width, *corner, cut.factor]
-        return np.array([*first, *(centre - corner), *turn.ravel(), cut.angle, *cut.gain, *cut.colours], np.float64)
+        return np.array([*first, *(centre - corner), *TURNS[cut.turns, cut.flip], cut.angle, *cut.gain, *cut.colours])
 
 
 def _places(factor: Tensor, centre: Tensor, turn: Tensor, angle: Tensor, size: int) -> Tensor:
