@@ -14,12 +14,13 @@ model that does not care.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import torch
 import typer
+from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
@@ -32,6 +33,8 @@ from lib.samplers.diffuse import tiled
 from lib.samplers.step import white_noise
 from lib.statistics.quadratic import periodic_component
 from lib.training.checkpoint import load
+
+T = TypeVar("T")
 
 SIGMAS = (0.5, 0.2, 0.1, 0.05)
 SIDE = 128
@@ -56,6 +59,12 @@ def upright(images: Tensor) -> float:
     return found[0] / found[1]
 
 
+def watched(items: Sequence[T], what: str) -> Iterable[T]:
+    """`items`, with progress where somebody looks on: standard output holds numbers alone."""
+    console = Console(stderr=True)
+    return track(items, what, console=console, transient=True, disable=not console.is_terminal)
+
+
 def seen(model: Model, x0: Tensor, sigma: float, seed: int = 0) -> Tensor:
     """What the network's statistics find in noise that is as strong as x0 [1,3,H,W] under noise sigma: [1,H,W]."""
     x, known = tiled(x0), model.architecture.known
@@ -72,7 +81,7 @@ def uprightness(model: Model, sigmas: Sequence[float] = SIGMAS, names: Sequence[
     with torch.no_grad():
         logs = [
             [math.log(upright(seen(model, x0, sigma))) for x0 in images]
-            for sigma in track(sigmas, "noise levels", transient=True)
+            for sigma in watched(sigmas, "noise levels")
         ]
     return [math.exp(sum(row) / len(row)) for row in logs]
 
@@ -80,7 +89,7 @@ def uprightness(model: Model, sigmas: Sequence[float] = SIGMAS, names: Sequence[
 def of_photographs(folder: Path) -> tuple[float, int]:
     """The geometric mean over the middles of photographs of at least 128 pixels a side, and how many these are."""
     logs = []
-    for path in track(image_files(folder), "photographs", transient=True):
+    for path in watched(image_files(folder), "photographs"):
         x = read_image(path)
         top, left = ((n - SIDE) // 2 for n in x.shape[-2:])
         if min(top, left) < 0:
