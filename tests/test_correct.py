@@ -5,10 +5,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 
 import lib
-from lib.samplers.correct import Correction, corrected, correction, inverse_correlations, sizes
+from lib.samplers.correct import Correction, corrected, correction, inverse_correlations, rising, sizes
 from lib.samplers.diffuse import estimated, noise_levels, schedule, tiled
 from lib.samplers.lbfgs import Pair
 from lib.samplers.step import white_noise
@@ -128,6 +130,14 @@ def test_statistics_of_images_under_noise_are_right_already(model: lib.Model, le
             own = known.at(k, model.statistics.deep(x + sigma * white_noise(1, *x.shape[-2:], 9))).expected
             other = known.at(k, model.statistics.deep(0.5 + (sigma + 0.2) * white_noise(1, *x.shape[-2:], 9))).expected
         assert own < other / 5
+
+
+@given(st.integers(1, 8), st.integers(2, 60))
+def test_rounds_rise_from_one_and_cost_what_their_mean_says(rounds: int, levels: int) -> None:
+    each = rising(rounds, levels)
+    assert each[0] == 1
+    assert each == sorted(each)
+    assert sum(each) == rounds * levels
 
 
 def test_without_correction_lambda_is_taken_at_its_word(model: lib.Model) -> None:

@@ -16,9 +16,9 @@ unknowns a side from a few dozen draws: so correlations are those of all levels 
 photographs on average (`Model.directions`).
 
 R is not known well, and f is not linear. Both are mended by one more gradient, of a.f alone: its mean square is what
-a'R a really is, and the step goes on along a only as far as is best for that. And in `diffuse` a level is looked at
-several times, and what a step took from f, 3 sigma R a, corrects R^(-1) for the next (BFGS, see `lbfgs.py`). For linear
-f these are conjugate gradients that begin with what is known of R.
+a'R a really is, and the step goes on along a only as far as is best for that. And in `diffuse` most levels are looked
+at several times, and what a step took from f, 3 sigma R a, corrects R^(-1) for the next (BFGS, see `lbfgs.py`). For
+linear f these are conjugate gradients that begin with what is known of R.
 """
 
 from collections.abc import Callable, Sequence
@@ -66,7 +66,7 @@ class Correction:
 
     `mu` [K,n], the mean of the network's statistics of the noisy exemplar; R^(-1) = F C^(-1) F', with F the `frames`
     [K,n,n] and C^(-1) the `inverse` [n,n], the same at all levels; `sigma` [K]; `most` [K] and `share` as in `Asked`.
-    Each level has so many `rounds`, a step each.
+    Level k has `rounds[k]`, a step each.
     """
 
     mu: Tensor
@@ -75,7 +75,7 @@ class Correction:
     sigma: Tensor
     most: Tensor
     share: float = 1.0
-    rounds: int = 1
+    rounds: Sequence[int] = (1,)
 
     def at(self, k: int, f: Tensor, told: Sequence[Pair] = ()) -> Asked:
         """What is asked at level k of images with the statistics f [B,d], whose last n are the network's.
@@ -103,7 +103,10 @@ def together(asked: Sequence[Asked], weights: Sequence[float]) -> Asked:
 
 @torch.no_grad()
 def correction(model: Model, x: Tensor, sigmas: Tensor, variance: float, share: float, rounds: int = 1) -> Correction:
-    """For noise levels sigmas [K], measured at some of them on an exemplar x [1,3,H,W] of this pixel `variance`."""
+    """For noise levels sigmas [K], measured at some of them on an exemplar x [1,3,H,W] of this pixel `variance`.
+
+    `rounds` is how many a level has on average.
+    """
     f, mu, apart = model.statistics.deep, [], []
     draws = DRAWS if rounds == 1 else DRAWS // 2
     basis = envelope(model.statistics, x, sigmas)[:, :, None] * (
@@ -123,7 +126,13 @@ def correction(model: Model, x: Tensor, sigmas: Tensor, variance: float, share: 
     responses = (pixels / 3 * draws / (draws - 1)) ** 0.5 * torch.stack(apart)
     frames = basis / sizes(responses, places)[:, None]
     most = MOST * (variance / (variance + sigmas**2)).sqrt()
-    return Correction(between, frames, inverse_correlations(responses), sigmas, most, share, rounds)
+    inverse, looks = inverse_correlations(responses), rising(rounds, len(sigmas))
+    return Correction(between, frames, inverse, sigmas, most, share, looks)
+
+
+def rising(rounds: int, levels: int) -> list[int]:
+    """So many rounds a level on average, from one at the top: what noise drowns need not be exact."""
+    return [round(1 + 2 * (rounds - 1) * k / max(1, levels - 1)) for k in range(levels)]
 
 
 def inverse_correlations(draws: Tensor) -> Tensor:

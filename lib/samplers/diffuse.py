@@ -33,7 +33,7 @@ from lib.statistics.local import local
 from lib.statistics.quadratic import periodic_component
 
 STEPS = 7  # noise levels of `diffuse`,
-ROUNDS = 4  # at each of which lambda is corrected so many times
+ROUNDS = 3  # at each of which lambda is corrected so many times on average
 LEVELS = 18  # noise levels where it is corrected once, or not at all
 SIGMA_MAX = 0.5  # pixel units: twice the contrast of most textures; samples from 1.0 on came no nearer
 SIGMA_MIN = 0.01
@@ -152,7 +152,7 @@ def estimated(
     def tell(step: Tensor, change: Tensor) -> None:
         so_far.append(c.told(k, step, change))
 
-    eps, lam = corrected(y, lam, look, lambda found: c.at(k, found, so_far), sigma, c.rounds, tell)
+    eps, lam = corrected(y, lam, look, lambda found: c.at(k, found, so_far), sigma, c.rounds[k], tell)
     return y - sigma * eps, lam
 
 
@@ -196,8 +196,8 @@ def diffuse_steps(
 ) -> Iterator[Step]:
     """`diffuse`, one record a noise level; arguments as there.
 
-    At each level lambda is corrected in so many `rounds`; `feedback` 0 takes lambda_phi at its word, by default at more
-    levels.
+    lambda is corrected in so many `rounds` a level on average (`correct.rising`); `feedback` 0 takes lambda_phi at its
+    word, by default at more levels.
     """
     x0, shape = checked_common(x0, n, size, seed)
     usual = STEPS if feedback else LEVELS
@@ -230,7 +230,7 @@ def diffuse(
     """n new textures [n,3,H,W] by way of exp[-N lambda(x0, sigma).f(y)] / Z as sigma falls; x0 [3,H,W] in [0,1].
 
     lambda is corrected on the way (see the head of this file); `diffuse_steps(..., feedback=0)` does without.
-    `steps` is the number of noise levels (default 7, in four rounds each); the other arguments and the errors are those
-    of `match`.
+    `steps` is the number of noise levels (default 7, in three rounds each on average); the other arguments and the
+    errors are those of `match`.
     """
     return last(diffuse_steps(model, x0, n, size, seed, steps, tileable))
