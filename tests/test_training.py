@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-import lib
 from lib.errors import TextureError
 from lib.model import Model
 from lib.multipliers import envelope
@@ -117,32 +116,6 @@ def test_training_goes_on_from_another_architecture_with_the_same_unet(tmp_path:
     list(second.run())
     basis = second.model.lambda_phi.preconditioner
     assert not torch.allclose(basis, given["lambda_phi.preconditioner"], rtol=0.1)
-
-
-@pytest.mark.usefixtures("quick_basis")
-def test_what_lambda_says_of_statistics_in_common_is_kept(tmp_path: Path) -> None:
-    """From `hybrid` to `fine`: waves and the potentials at the first scale stay, and of the others nothing is said."""
-    path = tmp_path / "hybrid.safetensors"
-    first = Trainer(Recipe("hybrid", steps=2, warm=1, batch=2, size=32), crops())
-    list(first.run())
-    cli.write(first, [tmp_path], path, {})
-    old = checkpoint.load(path)
-    new = Trainer(Recipe("fine", steps=1, batch=2, size=32, start=str(path)), crops()).model
-    kept, known = 284 + 32, old.architecture.known
-    x = lib.exemplar("pebble")[None, :, :64, :64]
-    with torch.no_grad():
-        f, f_before, lam = new.statistics(x), old.statistics(x), new.multipliers(x, torch.tensor(0.1))
-    assert torch.allclose(f[:, : known + kept], f_before[:, : known + kept], atol=1e-5)
-    assert lam[:, known : known + kept].any()
-    assert not lam[:, known + kept :].any()
-    out, before = new.lambda_phi.out.weight, old.lambda_phi.out.weight
-    assert torch.equal(out[:kept], before[:kept])
-    join, before = new.lambda_phi.join.weight, old.lambda_phi.join.weight
-    assert torch.equal(join[:, : kept - 379], before[:, : kept - 379])
-    assert not join[:, kept - 379 :].any()
-    basis, before = new.lambda_phi.preconditioner, old.lambda_phi.preconditioner
-    assert torch.equal(basis[:kept, :kept], before[:kept, :kept])
-    assert not basis[:kept, kept:].any()
 
 
 def test_training_lowers_the_loss_on_what_it_sees() -> None:

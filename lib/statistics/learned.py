@@ -51,8 +51,7 @@ class Architecture:
     apart: bool = False  # waves and U-Net have potentials of their own; False: the U-Net adds to the waves
     octaves: int = 4  # of the waves, where they are apart
     singles: bool = False  # of the waves, where they are apart: ridges and grey levels beside the pairs
-    potentials: int = 163  # of the U-Net, where it is apart; in equal parts at the scales 1, 2, ...,
-    finest: bool = False  # or all of them at the scale 1
+    potentials: int = 163  # of the U-Net, where it is apart; in equal parts at the scales 1, 2, ...
     thresholds: bool = False  # of these potentials, learned; False: c = 1
 
     @property
@@ -60,8 +59,7 @@ class Architecture:
         """How many of the network's statistics are read together, in f's order: at the scales of `scales`."""
         depth = len(self.channels)
         if self.apart:
-            parts = 1 if self.finest else depth
-            shares = (self.potentials // parts + (s < self.potentials % parts) for s in range(parts))
+            shares = (self.potentials // depth + (s < self.potentials % depth) for s in range(depth))
             return (*Waves.readouts(self.octaves, self.singles), *shares)
         if self.waves:
             return Waves.readouts(depth)
@@ -73,7 +71,7 @@ class Architecture:
     def scales(self) -> tuple[int, ...]:
         """At which scale each of `readouts` is read, 0 being the image's."""
         if self.apart:
-            return (*range(self.octaves), *range(1, 2 if self.finest else 1 + len(self.channels)))
+            return (*range(self.octaves), *range(1, 1 + len(self.channels)))
         return tuple(range(len(self.readouts)))
 
     @property
@@ -89,7 +87,6 @@ class Architecture:
 
 WAVES = Architecture()
 HYBRID = Architecture((48, 96, 160), (2, 2, 2), apart=True, singles=True, potentials=95, thresholds=True)
-FINE = replace(HYBRID, finest=True)
 PAIRS = replace(HYBRID, singles=False, potentials=163, thresholds=False)
 PAPER = Architecture(waves=False)
 # For a GPU: some 10 GFLOP a forward pass at 128x128.
@@ -175,7 +172,7 @@ class LearnedStatistics(nn.Module):
             self.log_c = nn.ParameterList([*of_waves, *of_network])
             self.unet: UNet | GroupedUNet = GroupedUNet(a.channels, a.blocks)
             self.read = nn.ModuleList(
-                nn.Conv2d(c, n, 1, bias=False) for c, n in zip(a.channels, a.readouts[a.octaves :], strict=False)
+                nn.Conv2d(c, n, 1, bias=False) for c, n in zip(a.channels, a.readouts[a.octaves :], strict=True)
             )
             return
         octaves = len(a.channels)
@@ -235,7 +232,7 @@ class LearnedStatistics(nn.Module):
 
     def _network_apart(self, y: Tensor, region: Tensor | None) -> list[Tensor]:
         features = cast(GroupedUNet, self.unet)(conditioned(y), region)
-        responses = [along(h, cast(nn.Conv2d, read)) for h, read in zip(features, self.read, strict=False)]
+        responses = [along(h, cast(nn.Conv2d, read)) for h, read in zip(features, self.read, strict=True)]
         log_c = list(self.log_c)[self.architecture.octaves :]
         return [
             torch.log1p(v.float().square() * torch.exp(-2 * c)[:, None, None])

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from lib.errors import TextureError
 from lib.model import Model
-from lib.statistics.learned import FINE, HYBRID, LARGE, LARGE_PAPER, PAIRS, PAPER, WAVES, Architecture
+from lib.statistics.learned import HYBRID, LARGE, LARGE_PAPER, PAIRS, PAPER, WAVES
 from lib.training import checkpoint
 from lib.training.batches import Crops
 from lib.training.compiled import in_machine_code
@@ -45,8 +45,7 @@ APART_SHARE = 0.2  # the same for waves that nothing is added to
 # times as much, multipliers are ahead of the features that they are for, and the U-Net never learns any.
 NETWORK_UNIT = 10.0
 OF_STATISTICS = ("lambda_phi.join", "lambda_phi.out", "lambda_phi.preconditioner")  # in f's order
-MU_INPUT, MU_OUTPUT, PRECONDITIONER = "lambda_phi.join.weight", "lambda_phi.out.weight", "lambda_phi.preconditioner"
-CONFIGURATIONS = {"waves": WAVES, "hybrid": HYBRID, "fine": FINE, "pairs": PAIRS, "paper": PAPER}
+CONFIGURATIONS = {"waves": WAVES, "hybrid": HYBRID, "pairs": PAIRS, "paper": PAPER}
 ARCHITECTURES = {**CONFIGURATIONS, "large": LARGE, "large-paper": LARGE_PAPER}  # the last two for a GPU
 READ_EVERY = 20  # steps
 PRECONDITION_BATCH = 64  # crops at most: one gradient a statistic
@@ -97,14 +96,6 @@ class Progress:
 def rate(recipe: Recipe, step: int) -> float:
     """Learning rate at a step: warm-up, constant, linear to zero."""
     return recipe.rate * min(1.0, (step + 1) / 100, (recipe.steps - step) / (0.4 * recipe.steps))
-
-
-def in_common(a: Architecture, b: Architecture) -> int:
-    """With how many of the same statistics of the network f of both begins, where waves and U-Net are apart."""
-    if not (a.apart and b.apart and a.readouts[: a.octaves] == b.readouts[: b.octaves] and a.singles == b.singles):
-        return 0
-    first = [x.readouts[x.octaves] for x in (a, b)]
-    return sum(a.readouts[: a.octaves]) + min(first)
 
 
 class Trainer:
@@ -233,9 +224,8 @@ class Trainer:
     def _take(self, start: str) -> bool:
         """The weights of a checkpoint: all, lambda's basis among them, or of another architecture what has a place.
 
-        That is the U-Net, which must be the same; of read-outs and waves as many as there are; and of lambda_phi what
-        is not tied to single statistics, or tied to those that both begin with (of others nothing is said at first).
-        Returns whether there is a basis among it.
+        That is the U-Net, which must be the same; of read-outs and waves as many as there are; and of lambda_phi all
+        but what is tied to single statistics. Returns whether all were taken.
         """
         other, own = checkpoint.load(start), self.model.state_dict()
         given = other.state_dict()
@@ -250,17 +240,8 @@ class Trainer:
                 continue
             rows = min(len(value), len(own[key]))
             own[key][:rows] = value[:rows]
-        kept = in_common(self.model.architecture, other.architecture)
-        if kept:
-            unit, inputs = NETWORK_UNIT * torch.eye(len(own[PRECONDITIONER])), len(own[MU_OUTPUT])
-            own[PRECONDITIONER].copy_(unit)[:kept, :kept] = given[PRECONDITIONER][:kept, :kept]
-            seen = own[MU_INPUT].shape[1] - inputs + kept
-            own[MU_INPUT].zero_()[:, :seen] = given[MU_INPUT][:, :seen]
-            for key in (MU_OUTPUT, "lambda_phi.out.bias"):
-                own[key][:kept] = given[key][:kept]
-            own["lambda_phi.join.bias"].copy_(given["lambda_phi.join.bias"])
         self.model.load_state_dict(own)
-        return kept > 0
+        return False
 
     def _groups(self) -> list[dict[str, Any]]:
         """Parameters by their share of the rate."""
