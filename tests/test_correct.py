@@ -43,7 +43,7 @@ def of_linear(g: Tensor, mu: Tensor, sigma: float, most: float = 1e9) -> Correct
     R = flat @ flat.T / flat.shape[1]
     frame = torch.diag(torch.tensor([1.0, 2.0, 0.5, 1.0, 3.0]))  # any will do
     inverse = torch.linalg.inv(frame @ R @ frame)
-    return Correction(mu[None], frame[None], inverse, torch.tensor([sigma]), torch.tensor([most]))
+    return Correction(mu[None], frame[None], inverse, torch.tensor([sigma]), torch.tensor([most]), [1])
 
 
 def responses_inverse(known: Correction) -> Tensor:

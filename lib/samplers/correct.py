@@ -65,8 +65,8 @@ class Correction:
     """Newton's step at each of K noise levels.
 
     `mu` [K,n], the mean of the network's statistics of the noisy exemplar; R^(-1) = F C^(-1) F', with F the `frames`
-    [K,n,n] and C^(-1) the `inverse` [n,n], the same at all levels; `sigma` [K]; `most` [K] and `share` as in `Asked`.
-    Level k has `rounds[k]`, a step each.
+    [K,n,n] and C^(-1) the `inverse` [n,n], the same at all levels; `sigma` [K]; level k has `rounds[k]`, a step each;
+    `most` [K] and `share` as in `Asked`.
     """
 
     mu: Tensor
@@ -74,8 +74,8 @@ class Correction:
     inverse: Tensor
     sigma: Tensor
     most: Tensor
+    rounds: Sequence[int]
     share: float = 1.0
-    rounds: Sequence[int] = (1,)
 
     def at(self, k: int, f: Tensor, told: Sequence[Pair] = ()) -> Asked:
         """What is asked at level k of images with the statistics f [B,d], whose last n are the network's.
@@ -126,8 +126,8 @@ def correction(model: Model, x: Tensor, sigmas: Tensor, variance: float, share: 
     responses = (pixels / 3 * draws / (draws - 1)) ** 0.5 * torch.stack(apart)
     frames = basis / sizes(responses, places)[:, None]
     most = MOST * (variance / (variance + sigmas**2)).sqrt()
-    inverse, looks = inverse_correlations(responses), rising(rounds, len(sigmas))
-    return Correction(between, frames, inverse, sigmas, most, share, looks)
+    inverse = inverse_correlations(responses)
+    return Correction(between, frames, inverse, sigmas, most, rising(rounds, len(sigmas)), share)
 
 
 def rising(rounds: int, levels: int) -> list[int]:
