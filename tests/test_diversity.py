@@ -79,11 +79,20 @@ def test_crops_in_place_of_samples_are_as_various_as_crops_and_copies() -> None:
 
 def test_a_model_trained_on_its_samples_is_found_out_and_others_are_not() -> None:
     own = [diversity.halved(x.float() / 255) for x in shipped.images("matching", "cloth").images[:2]]
-    found = diversity.from_training(["matching", "diffusion"], "cloth", own)
+    found = diversity.from_training(["matching", diversity.CONTROL], "cloth", own)
     assert found["matching"].typical < 1e-3
     assert found["matching"].coherence > 0.99
-    assert 0.5 < found["diffusion"].typical < 2
-    assert found["diffusion"].coherence < 0.2
+    assert 0.5 < found[diversity.CONTROL].typical < 2
+    assert found[diversity.CONTROL].coherence < 0.2
+
+
+def test_one_samplers_training_on_anothers_samples_is_seen_only_where_they_began_in_the_same_noise() -> None:
+    samples = [diversity.halved(x.float() / 255) for x in shipped.images("matching", "pebble").images[:4]]
+    same, other = (
+        diversity.from_training(["diffusion"], "pebble", own)["diffusion"] for own in (samples[:2], samples[2:])
+    )
+    assert same.coherence > 0.5 > 0.2 > other.coherence
+    assert same.typical < 0.8 < other.typical
 
 
 def test_photographs_are_halved_wherever_they_lie(tmp_path: Path) -> None:
