@@ -17,7 +17,7 @@ from lib.training import batches, loop, trials
 from lib.training.checkpoint import save_state
 from lib.training.loop import Trainer
 from lib.training.ordinary import OrdinaryDenoiser
-from lib.training.trials import BASE, KNOWN, ORDINARY, TEACHER, TRIALS, MuonAndAdamW, Trial, replaced
+from lib.training.trials import BASE, KNOWN, ORDINARY, TEACHER, TRIALS, Trial, replaced
 
 
 def groups() -> batches.Groups:
@@ -71,11 +71,10 @@ def test_homogeneous_statistics_are_of_degree_two_nearly() -> None:
 def test_muon_has_the_matrices_and_nothing_is_left_out() -> None:
     layer = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Linear(4, 5))
     given = [{"params": list(layer.parameters()), "share": 0.5}]
-    optimiser = MuonAndAdamW(given, 0.1, betas=(0.9, 0.99), weight_decay=0.0)
-    held = [p for group in optimiser.param_groups for p in group["params"]]
-    assert {id(p) for p in held} == {id(p) for p in layer.parameters()}
-    assert len(held) == len(list(layer.parameters()))
-    assert all(p.dim() == 2 for group in optimiser.parts[0].param_groups for p in group["params"])
+    optimiser = trials.muon(given, 0.1, betas=(0.9, 0.99), weight_decay=0.0)
+    held = list(layer.parameters())
+    assert [p for own in optimiser.turned for p in own] == [p for p in held if p.dim() == 2]
+    assert sum(len(group["params"]) for group in optimiser.param_groups) == len(held)
     before = [p.detach().clone() for p in held]
     for group in optimiser.param_groups:
         assert group["share"] == 0.5

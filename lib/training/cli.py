@@ -32,6 +32,9 @@ def train(
     batch: Annotated[int, typer.Option(min=1, help="crops a step")] = 16,
     size: Annotated[int, typer.Option(min=32, help="side of a crop at first, pixels")] = 64,
     rate: Annotated[float, typer.Option(min=0.0, help="learning rate; hybrid learns nothing above 1e-3")] = 2e-3,
+    muon: Annotated[
+        float, typer.Option(min=0.0, help="learning rate of Muon, for the U-Net's filters; 0: AdamW for all weights")
+    ] = 0.0,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     start: Annotated[
         str,
@@ -57,7 +60,7 @@ def train(
     Under torchrun (torchrun --nproc-per-node 8 -m lib train ...) the processes share each batch.
     """
     begun = time.monotonic()
-    recipe = Recipe(config, steps, warm, grow, batch, size, rate, seed, start)
+    recipe = Recipe(config, steps, warm, grow, batch, size, rate, seed, start, muon)
     out.mkdir(parents=True, exist_ok=True)  # now, not after an hour
     train_groups, held = batches.load(data, size if grow >= steps else 3 * size // 2)
     world = join(device)

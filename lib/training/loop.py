@@ -32,6 +32,7 @@ from lib.training.loss import (
     draw_sigma,
     relative_weight,
 )
+from lib.training.muon import MuonAndAdamW
 from lib.training.precondition import gram, inverse_root
 from lib.training.world import ALONE, World
 from lib.whole import uninterrupted
@@ -67,6 +68,7 @@ class Recipe:
     rate: float = 2e-3  # AdamW's, after 100 steps of warm-up; falls to zero over the last 40 %
     seed: int = 0
     start: str = ""  # a checkpoint, by name or path: go on from its weights; nothing is silent then
+    muon: float = 0.0  # rate of Muon for the U-Net's filters and what is read from them (muon.py); 0: AdamW for all
 
     def crops(self, step: int) -> tuple[int, int]:
         """(how many, their side in pixels) at a step."""
@@ -117,7 +119,7 @@ class Trainer:
         self._has_basis = self._take(recipe.start) if recipe.start else False
         self.model.to(self.device, memory_format=self.layout)  # type: ignore[call-overload]
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
-        self.optimiser = torch.optim.AdamW(self._groups(), recipe.rate, betas=(0.9, 0.99), weight_decay=0.01)
+        self.optimiser = self._optimiser()
         self.step, self.place, self.samples, self.seconds = 0, 0, 0, 0.0
         self.every = READ_EVERY if self.device.type == "cuda" else 1
         self.objective = world.parallel(Objective(self.model))
@@ -212,7 +214,7 @@ class Trainer:
         state = checkpoint.load_state(path)
         free = ("steps", "warm", "grow")
         for key, value in asdict(self.recipe).items():
-            stored = state["recipe"].get(key, Recipe.start)  # states that were saved before it could be given
+            stored = state["recipe"].get(key, getattr(Recipe, key))  # states that were saved before it could be given
             if key not in free and stored != value:
                 raise TextureError(f"{path} was trained with {key} {stored!r}, not {value!r}; use that")
         self.model.load_state_dict(state["model"])
@@ -255,6 +257,19 @@ class Trainer:
             {"params": waves, "share": APART_SHARE if apart else WAVES_SHARE},
             {"params": read, "share": READ_SHARE},
         ]
+
+    def _optimiser(self) -> torch.optim.AdamW | MuonAndAdamW:
+        """AdamW, or Muon for the filters of the U-Net and what is read from them."""
+        groups, settings = self._groups(), {"betas": (0.9, 0.99), "weight_decay": 0.01}
+        if not self.recipe.muon:
+            return torch.optim.AdamW(groups, self.recipe.rate, **settings)  # type: ignore[arg-type]
+        f = self.model.statistics
+        filters = {id(p) for p in (*f.unet.parameters(), *f.read.parameters()) if p.dim() == 4}
+        own = [p for group in groups for p in group["params"] if id(p) in filters]
+        for group in groups:
+            group["params"] = [p for p in group["params"] if id(p) not in filters]
+        groups.append({"params": own, "share": self.recipe.muon / self.recipe.rate})
+        return MuonAndAdamW(groups, self.recipe.rate, lambda p: id(p) in filters, **settings)
 
     def _average(self) -> None:
         """Exponential moving average, its memory growing to a few hundred steps."""

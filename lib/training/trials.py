@@ -25,7 +25,6 @@ from unittest.mock import patch
 
 import torch
 import typer
-from torch.optim import AdamW, Muon
 
 from lib.command import run
 from lib.errors import TextureError
@@ -34,6 +33,7 @@ from lib.statistics.learned import PAPER, WAVES, Architecture, LearnedStatistics
 from lib.training import batches, loop, ordinary
 from lib.training.checkpoint import load_state, save_state
 from lib.training.loop import Recipe, Trainer
+from lib.training.muon import MuonAndAdamW
 from lib.training.ordinary import OrdinaryDenoiser, distilling
 from lib.training.validation import losses_of, model_losses
 
@@ -75,28 +75,9 @@ class Result:
     losses: list[float]
 
 
-class MuonAndAdamW:
-    """Muon (Jordan et al. 2024, torch's own) for matrices, AdamW for whatever else, as one optimiser of the trainer."""
-
-    def __init__(self, groups: list[dict[str, Any]], rate: float, **settings: Any) -> None:
-        def those(flat: bool) -> list[dict[str, Any]]:
-            kept = [{**group, "params": [p for p in group["params"] if (p.dim() == 2) == flat]} for group in groups]
-            return [group for group in kept if group["params"]]
-
-        decay = settings["weight_decay"]
-        self.parts = (
-            Muon(those(True), rate, decay, adjust_lr_fn="match_rms_adamw"),
-            AdamW(those(False), rate, **settings),
-        )
-        self.param_groups = [group for part in self.parts for group in part.param_groups]
-
-    def zero_grad(self, set_to_none: bool = True) -> None:
-        for part in self.parts:
-            part.zero_grad(set_to_none)
-
-    def step(self) -> None:
-        for part in self.parts:
-            part.step()
+def muon(groups: list[dict[str, Any]], rate: float, **settings: Any) -> MuonAndAdamW:
+    """Muon for what is a matrix as it stands, AdamW for filters too."""
+    return MuonAndAdamW(groups, rate, lambda p: p.dim() == 2, **settings)
 
 
 def homogeneous(f: LearnedStatistics, y: torch.Tensor, *_: Any) -> list[torch.Tensor]:
@@ -154,7 +135,7 @@ TRIALS = {
     "all-rates": Trial("waves and read-outs at the full rate", constants={
         "lib.training.loop.WAVES_SHARE": 1.0, "lib.training.loop.READ_SHARE": 1.0,
     }),
-    "muon": Trial("Muon for matrices", constants={"torch.optim.AdamW": MuonAndAdamW}),
+    "muon": Trial("Muon for matrices", constants={"torch.optim.AdamW": muon}),
     "average": Trial("a moving average of a tenth of the length", constants={"lib.training.loop.MEMORY": 0.98}),
     # what is seen
     "small-batch": Trial("half the crops a step, twice the steps", {"batch": 4}),
