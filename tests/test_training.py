@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+import lib
 from lib.errors import TextureError
 from lib.model import Model
 from lib.multipliers import envelope
@@ -116,6 +117,31 @@ def test_training_goes_on_from_another_architecture_with_the_same_unet(tmp_path:
     list(second.run())
     basis = second.model.lambda_phi.preconditioner
     assert not torch.allclose(basis, given["lambda_phi.preconditioner"], rtol=0.1)
+
+
+@pytest.mark.usefixtures("quick_basis")
+def test_of_another_unet_what_lambda_says_of_the_same_waves_is_kept(tmp_path: Path) -> None:
+    """From `hybrid` to `wide`: waves stay, the new network begins anew, and of its statistics nothing is said."""
+    path = tmp_path / "hybrid.safetensors"
+    first = Trainer(Recipe("hybrid", steps=2, warm=1, batch=2, size=32), crops())
+    list(first.run())
+    cli.write(first, [tmp_path], path, {})
+    old, new = checkpoint.load(path), Trainer(Recipe("wide", steps=1, batch=2, size=32, start=str(path)), crops()).model
+    kept, known = 284, old.architecture.known
+    x = lib.exemplar("pebble")[None, :, :64, :64]
+    with torch.no_grad():
+        f, f_before, lam = new.statistics(x), old.statistics(x), new.multipliers(x, torch.tensor(0.1))
+    assert torch.allclose(f[:, : known + kept], f_before[:, : known + kept], atol=1e-5)
+    assert lam[:, known : known + kept].any()
+    assert not lam[:, known + kept :].any()
+    assert new.statistics.log_c[4].eq(0).all()
+    for part in ("out", "join"):
+        weight, before = (getattr(model.lambda_phi, part).weight for model in (new, old))
+        rows, columns = (kept, None) if part == "out" else (None, kept - 379)
+        assert torch.equal(weight[:rows, :columns], before[:rows, :columns])
+    basis, before = new.lambda_phi.preconditioner, old.lambda_phi.preconditioner
+    assert torch.equal(basis[:kept, :kept], before[:kept, :kept])
+    assert not basis[:kept, kept:].any()
 
 
 def test_training_lowers_the_loss_on_what_it_sees() -> None:

@@ -1,6 +1,6 @@
 """f_theta: the learned statistics, spatial averages of what a U-Net reads in an image (Ronneberger et al. 2015).
 
-f_k(y) = mean over pixels of phi_k(y), phi_k a read-out of the U-Net's decoder. Four configurations:
+f_k(y) = mean over pixels of phi_k(y), phi_k a read-out of the U-Net's decoder. Five configurations:
 
     paper      512 linear read-outs of the last layer, nothing built in (Zhao & Simoncelli);
     waves      133 fixed autocovariances (see quadratic.py) and 379 potentials log(|v|^2 + c^2) at every scale of the
@@ -8,7 +8,9 @@ f_k(y) = mean over pixels of phi_k(y), phi_k a read-out of the U-Net's decoder. 
                the decoder's features h add to it, in units of the local contrast r;
     hybrid     133 fixed autocovariances, 284 potentials of waves, and 95 potentials log(1 + v^2 / c^2) of a U-Net of
                its own (see unet.py), with c learned and v = w.h, w of length one, read at three scales;
-    pairs      the same, but for 216 potentials of pairs of waves alone and 163 of the U-Net, c = 1: what the shipped
+    wide       the same, but all that the U-Net has to spend is spent at half the image's resolution, where all of its
+               potentials are read: it is no U any more;
+    pairs      as `hybrid`, but for 216 potentials of pairs of waves alone and 163 of the U-Net, c = 1: what the shipped
                `hybrid` started from.
 
 Logarithmic potentials are those of filters whose responses have heavy tails, as in FRAME (Zhu, Wu & Mumford 1998).
@@ -87,6 +89,7 @@ class Architecture:
 
 WAVES = Architecture()
 HYBRID = Architecture((48, 96, 160), (2, 2, 2), apart=True, singles=True, potentials=95, thresholds=True)
+WIDE = replace(HYBRID, channels=(80,), blocks=(3,))
 PAIRS = replace(HYBRID, singles=False, potentials=163, thresholds=False)
 PAPER = Architecture(waves=False)
 # For a GPU: some 10 GFLOP a forward pass at 128x128.

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from lib.errors import TextureError
 from lib.model import Model
-from lib.statistics.learned import HYBRID, LARGE, LARGE_PAPER, PAIRS, PAPER, WAVES
+from lib.statistics.learned import HYBRID, LARGE, LARGE_PAPER, PAIRS, PAPER, WAVES, WIDE
 from lib.training import checkpoint
 from lib.training.batches import Crops
 from lib.training.compiled import in_machine_code
@@ -34,6 +34,7 @@ from lib.training.loss import (
 )
 from lib.training.muon import MuonAndAdamW
 from lib.training.precondition import gram, inverse_root
+from lib.training.start import NETWORK_UNIT, take
 from lib.training.world import ALONE, World
 from lib.whole import uninterrupted
 
@@ -42,11 +43,7 @@ from lib.whole import uninterrupted
 # steps, and matched images lose theirs, though the loss goes on falling.
 WAVES_SHARE, READ_SHARE = 0.05, 0.25
 APART_SHARE = 0.2  # the same for waves that nothing is added to
-# What lambda_phi's outputs for the statistics of a U-Net of its own are multiplied by, in the place of a basis: at ten
-# times as much, multipliers are ahead of the features that they are for, and the U-Net never learns any.
-NETWORK_UNIT = 10.0
-OF_STATISTICS = ("lambda_phi.join", "lambda_phi.out", "lambda_phi.preconditioner")  # in f's order
-CONFIGURATIONS = {"waves": WAVES, "hybrid": HYBRID, "pairs": PAIRS, "paper": PAPER}
+CONFIGURATIONS = {"waves": WAVES, "hybrid": HYBRID, "wide": WIDE, "pairs": PAIRS, "paper": PAPER}
 ARCHITECTURES = {**CONFIGURATIONS, "large": LARGE, "large-paper": LARGE_PAPER}  # the last two for a GPU
 READ_EVERY = 20  # steps
 PRECONDITION_BATCH = 64  # crops at most: one gradient a statistic
@@ -116,7 +113,7 @@ class Trainer:
         self.recipe, self.crops, self.device, self.world = recipe, crops, torch.device(device), world
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
         self.model = Model(ARCHITECTURES[recipe.configuration], recipe.configuration)
-        self._has_basis = self._take(recipe.start) if recipe.start else False
+        self._has_basis = take(self.model, recipe.start) if recipe.start else False
         self.model.to(self.device, memory_format=self.layout)  # type: ignore[call-overload]
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self.optimiser = self._optimiser()
@@ -222,28 +219,6 @@ class Trainer:
         self.average = {k: v.to(self.device) for k, v in state["average"].items()}
         self.step, self.seconds = state["step"], state["seconds"]
         self.samples = state.get("samples", self.recipe.samples(self.step))
-
-    def _take(self, start: str) -> bool:
-        """The weights of a checkpoint: all, lambda's basis among them, or of another architecture what has a place.
-
-        That is the U-Net, which must be the same; of read-outs and waves as many as there are; and of lambda_phi all
-        but what is tied to single statistics. Returns whether all were taken.
-        """
-        other, own = checkpoint.load(start), self.model.state_dict()
-        given = other.state_dict()
-        if other.architecture == self.model.architecture:
-            self.model.load_state_dict(given)
-            return True
-        unets = [{k: v.shape for k, v in weights.items() if ".unet." in k} for weights in (own, given)]
-        if unets[0] != unets[1]:
-            raise TextureError(f"{start} has another U-Net than {self.recipe.configuration}; give another --start")
-        for key, value in given.items():
-            if key not in own or own[key].shape[1:] != value.shape[1:] or key.startswith(OF_STATISTICS):
-                continue
-            rows = min(len(value), len(own[key]))
-            own[key][:rows] = value[:rows]
-        self.model.load_state_dict(own)
-        return False
 
     def _groups(self) -> list[dict[str, Any]]:
         """Parameters by their share of the rate."""
