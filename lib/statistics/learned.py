@@ -93,7 +93,7 @@ WIDE = replace(HYBRID, channels=(80,), blocks=(3,))
 PAIRS = replace(HYBRID, singles=False, potentials=163, thresholds=False)
 PAPER = Architecture(waves=False)
 # For a GPU: some 10 GFLOP a forward pass at 128x128.
-LARGE = replace(HYBRID, channels=(96, 192, 320))
+LARGE = replace(WIDE, channels=(128,), blocks=(4,))
 LARGE_PAPER = replace(PAPER, channels=(80, 128, 160, 192, 256), blocks=(1, 1, 2, 2, 2))
 
 
