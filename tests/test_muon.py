@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from lib.errors import TextureError
 from lib.training.batches import Crops
 from lib.training.loop import Recipe, Trainer
 from lib.training.muon import MuonAndAdamW, matrix, rank
@@ -77,6 +78,24 @@ def test_it_goes_on_from_its_state() -> None:
         step(second, second_optimiser, k)
     for a, b in zip(whole.parameters(), second.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_rates_that_are_set_after_a_state_was_loaded_are_the_ones_it_goes_by() -> None:
+    net = nn.Conv2d(3, 6, 3)
+    optimiser = MuonAndAdamW([{"params": list(net.parameters())}], 0.02, lambda p: p.dim() == 4, **SETTINGS)
+    optimiser.load_state_dict(copy.deepcopy(optimiser.state_dict()))
+    for group in optimiser.param_groups:
+        group["lr"] = 0.0
+    before = [p.detach().clone() for p in net.parameters()]
+    net(normal(2, 3, 8, 8)).square().sum().backward()
+    optimiser.step()
+    assert all(torch.equal(a, b) for a, b in zip(before, net.parameters(), strict=True))
+
+
+def test_a_rate_of_nothing_is_refused_for_muon() -> None:
+    image = np.zeros((48, 48, 3), dtype=np.uint8)
+    with pytest.raises(TextureError, match="the rate is 0"):
+        Trainer(Recipe("wide", steps=1, batch=2, size=32, rate=0.0, muon=3e-3), Crops({"noise": [image]}))
 
 
 def test_the_trainer_gives_it_the_filters_of_the_unet_alone_and_leaves_nothing_out() -> None:

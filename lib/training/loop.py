@@ -109,6 +109,8 @@ class Trainer:
         for count in (recipe.batch, recipe.crops(recipe.grow)[0] if recipe.grow < recipe.steps else 0):
             if count % world.size:
                 raise TextureError(f"{count} crops a step do not divide among {world.size} processes; change --batch")
+        if recipe.muon and not recipe.rate:
+            raise TextureError("the rate is 0, and Muon's goes up and down with it; give a rate above 0, or no Muon")
         torch.manual_seed(recipe.seed)
         self.recipe, self.crops, self.device, self.world = recipe, crops, torch.device(device), world
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
@@ -240,11 +242,10 @@ class Trainer:
             return torch.optim.AdamW(groups, self.recipe.rate, **settings)  # type: ignore[arg-type]
         f = self.model.statistics
         filters = {id(p) for p in (*f.unet.parameters(), *f.read.parameters()) if p.dim() == 4}
-        own = [p for group in groups for p in group["params"] if id(p) in filters]
-        for group in groups:
-            group["params"] = [p for p in group["params"] if id(p) not in filters]
-        groups.append({"params": own, "share": self.recipe.muon / self.recipe.rate})
-        return MuonAndAdamW(groups, self.recipe.rate, lambda p: id(p) in filters, **settings)
+        optimiser = MuonAndAdamW(groups, self.recipe.rate, lambda p: id(p) in filters, **settings)
+        for group in optimiser.muon.param_groups:
+            group["share"] = self.recipe.muon / self.recipe.rate
+        return optimiser
 
     def _average(self) -> None:
         """Exponential moving average, its memory growing to a few hundred steps."""

@@ -35,12 +35,16 @@ class MuonAndAdamW:
         self.turned = [own for own in self.turned if own]
         self.muon = Muon(matrices, rate, settings["weight_decay"], adjust_lr_fn="match_rms_adamw")
         self.adamw = AdamW([group for group in kept if group["params"]], rate, **settings)
-        self.param_groups = [*self.muon.param_groups, *self.adamw.param_groups]
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        """Those of both, as they are now: loading a state makes new ones."""
+        return [*self.muon.param_groups, *self.adamw.param_groups]
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         self.adamw.zero_grad(set_to_none)
-        for p in self._pairs():
-            p[0].grad = None
+        for own, _ in self._pairs():
+            own.grad = None
 
     def step(self) -> None:
         for own, rows in self._pairs():

@@ -32,8 +32,9 @@ def take(model: Model, start: str) -> bool:
         model.load_state_dict(given)
         return True
     unets = [{k: v.shape for k, v in weights.items() if ".unet." in k} for weights in (own, given)]
-    kept = waves_in_common(a, b) if unets[0] != unets[1] else 0
-    if unets[0] != unets[1] and not kept:
+    same = unets[0] == unets[1]
+    kept = 0 if same else waves_in_common(a, b)
+    if not same and not kept:
         raise TextureError(f"{start} has another U-Net than {model.name}, and other waves; give another --start")
     thresholds = [f".log_c.{k}" for k in range(a.octaves, len(a.readouts))]
     of_unet = (".unet.", ".read.", *thresholds) if kept else ()
