@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -88,6 +89,14 @@ def test_periodic_continuation_of_images_smaller_than_the_margin() -> None:
             assert once[0, 0, i, j] == x[0, 0, (i - 5) % 2, (j - 5) % 3]
     conv = torch.nn.Conv2d(1, 1, 5, bias=False).requires_grad_(False)
     torch.testing.assert_close(convolve(x, conv), convolve(x.repeat(1, 1, 4, 4), conv)[..., :2, :3])
+
+
+@pytest.mark.parametrize(("side", "dilation"), [(3, 1), (3, 2), (3, 4), (5, 3)])
+def test_convolutions_are_torchs_circular_ones(side: int, dilation: int) -> None:
+    x, margin = image(16, 14), side // 2 * dilation
+    conv = torch.nn.Conv2d(3, 2, side, dilation=dilation, dtype=x.dtype).requires_grad_(False)
+    wanted = F.conv2d(F.pad(x, (margin,) * 4, mode="circular"), conv.weight, conv.bias, dilation=dilation)
+    torch.testing.assert_close(convolve(x, conv), wanted)
 
 
 @pytest.mark.parametrize("side", [32, 33])

@@ -5,7 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lib.statistics.unet import GROUP, GroupedUNet, Normalise, along, normalised
+from lib.statistics.periodic import doubled
+from lib.statistics.unet import GROUP, Block, GroupedUNet, Normalise, along, normalised
 
 H = 3 + 50 * torch.randn(2, 32, 17, 24, generator=torch.Generator().manual_seed(0))
 
@@ -75,6 +76,19 @@ def test_shifts_by_the_coarsest_pixel_shift_what_is_seen() -> None:
     y = torch.randn(1, 6, 32, 32)
     for s, (a, b) in enumerate(zip(net(y), net(y.roll((4, 8), (2, 3))), strict=True), 1):
         torch.testing.assert_close(a.roll((4 >> s, 8 >> s), (2, 3)), b, rtol=1e-3, atol=1e-4)
+
+
+def test_a_dilated_block_does_to_every_second_pixel_what_an_ordinary_one_does_to_each() -> None:
+    near, far = Block(32).requires_grad_(False), Block(32, 2).requires_grad_(False)
+    far.load_state_dict(near.state_dict())
+    torch.testing.assert_close(far(doubled(H)), doubled(near(H)), rtol=1e-4, atol=1e-3)
+
+
+def test_dilations_are_those_of_the_first_blocks_of_a_scale() -> None:
+    net = GroupedUNet((16, 32), (3, 2), (1, 2))
+    found = [[block.convolutions[k].dilation for block in level for k in range(2)] for level in net.encoder]
+    assert found == [[(1, 1)] * 2 + [(2, 2)] * 2 + [(1, 1)] * 2, [(1, 1)] * 2 + [(2, 2)] * 2]
+    assert all(conv.dilation == (1, 1) for conv in net.decoder[0].convolutions)
 
 
 def test_reading_is_along_unit_vectors() -> None:

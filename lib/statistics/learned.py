@@ -9,7 +9,7 @@ f_k(y) = mean over pixels of phi_k(y), phi_k a read-out of the U-Net's decoder. 
     hybrid     133 fixed autocovariances, 284 potentials of waves, and 95 potentials log(1 + v^2 / c^2) of a U-Net of
                its own (see unet.py), with c learned and v = w.h, w of length one, read at three scales;
     wide       the same, but all that the U-Net has to spend is spent at half the image's resolution, where all of its
-               potentials are read: it is no U any more;
+               potentials are read: it is no U any more, and sees far by convolutions of pixels that lie apart;
     pairs      as `hybrid`, but for 216 potentials of pairs of waves alone and 163 of the U-Net, c = 1: what the shipped
                `hybrid` started from.
 
@@ -47,6 +47,7 @@ class Architecture:
 
     channels: tuple[int, ...] = (16, 32, 48, 64, 96)
     blocks: tuple[int, ...] = (1, 1, 1, 1, 2)
+    dilations: tuple[int, ...] = ()  # of a scale's first blocks, where it is apart; of all others 1
     waves: bool = True  # potentials of waves and the built-in autocovariances; False: `linear` read-outs alone
     linear: int = 512
     everywhere: bool = False  # linear read-outs at every scale of the decoder, in equal parts; False: at the finest
@@ -89,11 +90,11 @@ class Architecture:
 
 WAVES = Architecture()
 HYBRID = Architecture((48, 96, 160), (2, 2, 2), apart=True, singles=True, potentials=95, thresholds=True)
-WIDE = replace(HYBRID, channels=(80,), blocks=(3,))
+WIDE = replace(HYBRID, channels=(128,), blocks=(3,), dilations=(1, 2, 4))
 PAIRS = replace(HYBRID, singles=False, potentials=163, thresholds=False)
 PAPER = Architecture(waves=False)
 # For a GPU: some 10 GFLOP a forward pass at 128x128.
-LARGE = replace(WIDE, channels=(128,), blocks=(4,))
+LARGE = replace(WIDE, blocks=(4,), dilations=(1, 1, 2, 4))
 LARGE_PAPER = replace(PAPER, channels=(80, 128, 160, 192, 256), blocks=(1, 1, 2, 2, 2))
 
 
@@ -173,7 +174,7 @@ class LearnedStatistics(nn.Module):
             of_waves = [Waves.log_c(s, a.singles) for s in range(a.octaves)]
             of_network = [nn.Parameter(torch.zeros(n), a.thresholds) for n in a.readouts[a.octaves :]]
             self.log_c = nn.ParameterList([*of_waves, *of_network])
-            self.unet: UNet | GroupedUNet = GroupedUNet(a.channels, a.blocks)
+            self.unet: UNet | GroupedUNet = GroupedUNet(a.channels, a.blocks, a.dilations)
             self.read = nn.ModuleList(
                 nn.Conv2d(c, n, 1, bias=False) for c, n in zip(a.channels, a.readouts[a.octaves :], strict=True)
             )

@@ -45,7 +45,8 @@ def by_hand(x: Tensor) -> bool:
 
 def convolve(x: Tensor, conv: nn.Conv2d) -> Tensor:
     """A periodic convolution: x [B,C,H,W] -> [B,C',H,W], the kernel's margin taken from the opposite edge."""
-    return F.conv2d(wrapped(x, conv.kernel_size[0] // 2), conv.weight, conv.bias)
+    margin = conv.kernel_size[0] // 2 * conv.dilation[0]
+    return F.conv2d(wrapped(x, margin), conv.weight, conv.bias, dilation=conv.dilation)
 
 
 def wrapped(x: Tensor, margin: int) -> Tensor:

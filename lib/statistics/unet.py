@@ -110,10 +110,13 @@ def _of_groups(values: Tensor) -> Tensor:
 class Block(nn.Module):
     """h + W2 silu(n2(W1 silu(n1(h)))), both 3x3 and periodic, n normalising. [B,C,H,W]"""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, dilation: int = 1) -> None:
+        """`dilation`: how many pixels apart those are that a convolution reads."""
         super().__init__()
         self.norms = nn.ModuleList(Normalise(channels) for _ in range(2))
-        self.convolutions = nn.ModuleList(nn.Conv2d(channels, channels, 3, bias=False) for _ in range(2))
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(channels, channels, 3, bias=False, dilation=dilation) for _ in range(2)
+        )
 
     def forward(self, h: Tensor, window: Tensor | None = None) -> Tensor:
         r = h
@@ -125,14 +128,16 @@ class Block(nn.Module):
 class GroupedUNet(nn.Module):
     """From an input [B,6,H,W] to features at 1/2, 1/4, ... of its resolution, finest first, normalised."""
 
-    def __init__(self, channels: tuple[int, ...], blocks: tuple[int, ...]) -> None:
-        """`blocks` of each scale on the way down; one on the way up."""
+    def __init__(self, channels: tuple[int, ...], blocks: tuple[int, ...], dilations: tuple[int, ...] = ()) -> None:
+        """`blocks` of each scale on the way down, the first of `dilations` and then of none; one on the way up."""
         super().__init__()
         self.stem = nn.Conv2d(6, STEM, 5, bias=False)
         self.norm = Normalise(STEM)
         self.enter = nn.Conv2d(STEM, channels[0], 4, stride=2, bias=False)
-        levels = [nn.ModuleList(Block(c) for _ in range(n)) for c, n in zip(channels, blocks, strict=True)]
-        self.encoder = nn.ModuleList(levels)
+        self.encoder = nn.ModuleList(
+            nn.ModuleList(Block(c, *dilations[k : k + 1]) for k in range(n))
+            for c, n in zip(channels, blocks, strict=True)
+        )
         self.decoder = nn.ModuleList(Block(c) for c in channels[:-1])
         self.down = nn.ModuleList(nn.Conv2d(a, b, 1, bias=False) for a, b in pairwise(channels))
         self.up = nn.ModuleList(nn.Conv2d(b, a, 1, bias=False) for a, b in pairwise(channels))
