@@ -90,11 +90,11 @@ class Architecture:
 
 WAVES = Architecture()
 HYBRID = Architecture((48, 96, 160), (2, 2, 2), apart=True, singles=True, potentials=95, thresholds=True)
-WIDE = replace(HYBRID, channels=(128,), blocks=(3,), dilations=(1, 2, 4))
+WIDE = replace(HYBRID, channels=(96,), blocks=(3,), dilations=(1, 2, 4))
 PAIRS = replace(HYBRID, singles=False, potentials=163, thresholds=False)
 PAPER = Architecture(waves=False)
 # For a GPU: some 10 GFLOP a forward pass at 128x128.
-LARGE = replace(WIDE, blocks=(4,), dilations=(1, 1, 2, 4))
+LARGE = replace(WIDE, channels=(128,), blocks=(4,), dilations=(1, 1, 2, 4))
 LARGE_PAPER = replace(PAPER, channels=(80, 128, 160, 192, 256), blocks=(1, 1, 2, 2, 2))
 
 
