@@ -26,7 +26,7 @@ def write_card(model: Model, recipe: dict[str, Any], data_card: str = "") -> str
         "## How it was made",
         f"{recipe['trained_steps']:,} steps, {_schedule(recipe, 'U-Net' if architecture.apart else 'waves')} "
         f"({recipe['samples']:,} samples; the paper: five passes over one million patches of 128x128); AdamW at "
-        f"{recipe['rate']:g}, seed {recipe['seed']}, {recipe['seconds'] / 60:.0f} minutes on {machine}.",
+        f"{recipe['rate']:g}, {_muon(recipe)}seed {recipe['seed']}, {recipe['seconds'] / 60:.0f} minutes on {machine}.",
         *_before(recipe),
         "",
         data_card or f"Data: {', '.join(recipe['data'])}.",
@@ -45,6 +45,10 @@ def write_card(model: Model, recipe: dict[str, Any], data_card: str = "") -> str
         if row != "sigmas":
             lines.append(f"| {row} | " + " | ".join(f"{v:.4f}" for v in values) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _muon(recipe: dict[str, Any]) -> str:
+    return f"Muon at {recipe['muon']:g} for the U-Net's filters, " if recipe.get("muon") else ""
 
 
 def _schedule(recipe: dict[str, Any], first: str) -> str:
