@@ -11,7 +11,7 @@ from torch import nn
 from lib.errors import TextureError
 from lib.training.batches import Crops
 from lib.training.loop import Recipe, Trainer
-from lib.training.muon import MuonAndAdamW, matrix, rank
+from lib.training.muon import MuonAndAdamW, matrix
 
 SETTINGS: dict[str, Any] = {"betas": (0.9, 0.99), "weight_decay": 0.01}
 
@@ -118,10 +118,3 @@ def test_the_trainer_gives_it_the_filters_of_the_unet_alone_and_leaves_nothing_o
     assert {name for name in turned if "unet" not in name} == {f"statistics.read.{k}.weight" for k in range(3)}
     assert "statistics.unet.encoder.1.0.convolutions.0.weight" in turned
     assert moved["statistics.waves.first.0.weight"] == 0  # they are silent
-
-
-def test_rank_counts_directions() -> None:
-    h = normal(2, 6, 64, 64)
-    assert rank(h) == pytest.approx(6, rel=0.01)
-    assert rank(3 * h[:, :1].expand(-1, 6, -1, -1) + 5) == pytest.approx(1, abs=1e-6)
-    assert rank(torch.cat([h[:, :2], h[:, :2]], 1)) == pytest.approx(2, rel=0.01)

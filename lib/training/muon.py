@@ -3,13 +3,12 @@
 AdamW moves every weight about as far as every other, whatever its gradient. In a filter bank of hundreds of inputs that
 adds up in the one direction on which all gradients agree: after a hundred steps each feature of a U-Net of its own is
 nearly the same map, and what is read across it fades. Muon makes all singular values of a step equal, so that no
-direction outruns the others. `rank` tells how many directions a set of features has.
+direction outruns the others (`lib/evaluation/rank.py` counts directions).
 """
 
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Muon
 
@@ -68,11 +67,3 @@ def matrix(x: Tensor, like: Tensor | None = None) -> Tensor:
     """The filters x [out,in,h,w] as rows [out,in h w], in the order in which those of `like` lie in memory."""
     like = x if like is None else like
     return (x if like.is_contiguous() else x.permute(0, 2, 3, 1)).flatten(1)
-
-
-def rank(h: Tensor) -> float:
-    """How many directions features [B,C,H,W] have, each less its mean over a picture: of their covariance's eigenvalues
-    (sum)^2 / sum of squares. It is C if all have the same variance, and 1 if all are one map."""
-    rows = (h - h.mean((2, 3), keepdim=True)).transpose(0, 1).flatten(1).double()
-    covariance = rows @ rows.T
-    return (covariance.trace() ** 2 / covariance.square().sum().clamp_min(torch.finfo(torch.float64).tiny)).item()
