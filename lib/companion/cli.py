@@ -14,6 +14,7 @@ from lib.companion import run as runner
 from lib.companion.run import Outcome, Settings
 from lib.companion.series import Notebook, choose, find
 from lib.errors import TextureError
+from lib.training.world import check_device
 
 ROOT = Path(__file__).resolve().parents[2]
 PROFILES = ("smoke", "laptop", "paper")
@@ -91,22 +92,6 @@ def resolve(profile: str, data: Path | None, device: str, out: Path | None, fres
         out=out.resolve() if out else ROOT / ".cache" / "smoke" if profile == "smoke" else ROOT,
         fresh=fresh,
     )
-
-
-def check_device(device: str) -> None:
-    """Refuse a device that torch does not have here.
-
-    Raises:
-        TextureError: unknown or absent device.
-    """
-    if device not in ("cpu", "cuda", "mps"):
-        raise TextureError(f"unknown device {device!r}; known are cpu, cuda, mps")
-    if device != "cpu":
-        import torch
-
-        there = torch.cuda.is_available() if device == "cuda" else torch.backends.mps.is_available()
-        if not there:
-            raise TextureError(f"torch finds no {device} device here; say --device cpu")
 
 
 def listing(notebooks: list[Notebook]) -> Table:
