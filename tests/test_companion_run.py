@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import math
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 from conftest import clean_environment, write_notebook
 from PIL import Image
 
+from lib.companion import paper
 from lib.companion.run import _lighten
 
 Companion = Callable[..., subprocess.CompletedProcess[str]]
@@ -202,6 +204,14 @@ def test_a_wrong_command_line_says_what_is_known(companion: Companion, arguments
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
     assert all(word in done.stderr for word in words)
+
+
+def test_the_paper_profile_asks_training_for_what_it_knows(companion: Companion) -> None:
+    """Five million crops, by the command that is shown; stopped here by data that are not there."""
+    at = paper.RECIPE.index("--batch") + 1, paper.RECIPE.index("--steps") + 1
+    assert math.prod(int(paper.RECIPE[k]) for k in at) == 5_000_000
+    done = companion("train", *paper.RECIPE, "--data", "nowhere", "--out", "run")
+    assert done.stderr.startswith("error: nowhere is not a folder")
 
 
 def test_list_and_dry_run_compute_nothing(toy: Path, companion: Companion) -> None:
