@@ -41,7 +41,7 @@ def test_a_line_is_held_against_its_own_ends() -> None:
 
 
 def test_in_lambda_nothing_falls_apart() -> None:
-    """What the notebook says of the shipped lines: averages fall apart, but for daisies and glitter, both bright spots."""
+    """What the notebook says of the shipped lines: averages fall apart, but between daisies and glitter."""
     apart = {(r.a, r.space): r.apart for r in lines.shipped()}
     for a in ("pebble", "cloth", "flower"):
         assert apart[a, "lambda"] < 1.1
