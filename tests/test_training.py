@@ -3,6 +3,7 @@
 import math
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,19 @@ def test_of_another_unet_what_lambda_says_of_the_same_waves_is_kept(tmp_path: Pa
     basis, before = new.lambda_phi.preconditioner, old.lambda_phi.preconditioner
     assert torch.equal(basis[:kept, :kept], before[:kept, :kept])
     assert not basis[:kept, kept:].any()
+
+
+@pytest.mark.usefixtures("quick_basis")
+def test_filters_of_other_dilations_are_another_unet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though their shapes are the same."""
+    path = tmp_path / "wide.safetensors"
+    cli.write(Trainer(Recipe("wide", steps=1, batch=2, size=32, seed=1), crops()), [tmp_path], path, {})
+    monkeypatch.setitem(loop.ARCHITECTURES, "near", replace(loop.ARCHITECTURES["wide"], dilations=()))
+    old, new = checkpoint.load(path), Trainer(Recipe("near", steps=1, batch=2, size=32, start=str(path)), crops()).model
+    name = "statistics.unet.encoder.0.0.convolutions.0.weight"
+    assert not torch.allclose(old.state_dict()[name], new.state_dict()[name], atol=1e-2)
+    assert torch.equal(old.state_dict()["statistics.waves.first.0.weight"],
+                       new.state_dict()["statistics.waves.first.0.weight"])  # fmt: skip
 
 
 def test_training_lowers_the_loss_on_what_it_sees() -> None:

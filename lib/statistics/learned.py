@@ -11,7 +11,7 @@ f_k(y) = mean over pixels of phi_k(y), phi_k a read-out of the U-Net's decoder. 
     wide       the same, but all that the U-Net has to spend is spent at half the image's resolution, where all of its
                potentials are read: it is no U any more, and sees far by convolutions of pixels that lie apart;
     pairs      as `hybrid`, but for 216 potentials of pairs of waves alone and 163 of the U-Net, c = 1: what the shipped
-               `hybrid` started from.
+               model started from.
 
 Logarithmic potentials are those of filters whose responses have heavy tails, as in FRAME (Zhu, Wu & Mumford 1998).
 Even before training, waves explain some of what a Gaussian leaves, which the read-outs of an untrained U-Net do not.

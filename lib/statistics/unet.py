@@ -1,4 +1,4 @@
-"""A U-Net whose features are measured against the whole picture: the network of the `hybrid` configuration.
+"""A U-Net whose features are measured against the whole picture: the network of `hybrid` and `wide`.
 
 Every feature is normalised over all pixels (group normalisation, Wu & He 2018), with one difference: the mean is each
 channel's own, the variance that of its group. What is left of a mean would be the network's undoing: a potential

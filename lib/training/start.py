@@ -32,7 +32,7 @@ def take(model: Model, start: str) -> bool:
         model.load_state_dict(given)
         return True
     unets = [{k: v.shape for k, v in weights.items() if ".unet." in k} for weights in (own, given)]
-    same = unets[0] == unets[1]
+    same = unets[0] == unets[1] and a.dilations == b.dilations
     kept = 0 if same else waves_in_common(a, b)
     if not same and not kept:
         raise TextureError(f"{start} has another U-Net than {model.name}, and other waves; give another --start")
