@@ -91,6 +91,20 @@ def test_dilations_are_those_of_the_first_blocks_of_a_scale() -> None:
     assert all(conv.dilation == (1, 1) for conv in net.decoder[0].convolutions)
 
 
+def test_read_early_it_shows_what_each_block_is_given() -> None:
+    torch.manual_seed(0)
+    net, y = GroupedUNet((16,), (3,), (1, 2), early=True).requires_grad_(False), torch.randn(1, 6, 32, 48)
+    given = list[torch.Tensor]()
+    for block in net.encoder[0]:
+        block.register_forward_pre_hook(lambda _, arguments: given.append(normalised(arguments[0])))
+    *early, last = net(y)
+    assert len(early) == len(given) == 3
+    assert all(torch.equal(a, b) for a, b in zip(early, given, strict=True))
+    net.early = False
+    (alone,) = net(y)
+    assert torch.equal(last, alone)
+
+
 def test_reading_is_along_unit_vectors() -> None:
     read = nn.Conv2d(32, 5, 1, bias=False).requires_grad_(False)
     unit = F.normalize(read.weight[:, :, 0, 0], dim=1)

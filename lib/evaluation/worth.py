@@ -16,9 +16,8 @@ from lib.model import Model
 def groups(model: Model) -> dict[str, slice]:
     """The learned statistics of each group, as slices of f, by name ("waves at 1/2"), in f's order."""
     a, start, found = model.architecture, model.architecture.known, dict[str, slice]()
-    for k, (count, scale) in enumerate(zip(a.readouts, a.scales, strict=True)):
-        kind = "U-Net" if not a.waves or (a.apart and k >= a.octaves) else "waves"
-        found[f"{kind} at 1/{2**scale}"] = slice(start, start + count)
+    for name, count in zip(a.sources, a.readouts, strict=True):
+        found[name] = slice(start, start + count)
         start += count
     return found
 

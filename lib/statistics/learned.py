@@ -1,6 +1,6 @@
 """f_theta: the learned statistics, spatial averages of what a U-Net reads in an image (Ronneberger et al. 2015).
 
-f_k(y) = mean over pixels of phi_k(y), phi_k a read-out of the U-Net's decoder. Five configurations:
+f_k(y) = mean over pixels of phi_k(y), phi_k a read-out of the U-Net's decoder. Six configurations:
 
     paper      512 linear read-outs of the last layer, nothing built in (Zhao & Simoncelli);
     waves      133 fixed autocovariances (see quadratic.py) and 379 potentials log(|v|^2 + c^2) at every scale of the
@@ -10,6 +10,8 @@ f_k(y) = mean over pixels of phi_k(y), phi_k a read-out of the U-Net's decoder. 
                its own (see unet.py), with c learned and v = w.h, w of length one, read at three scales;
     wide       the same, but all that the U-Net has to spend is spent at half the image's resolution, where all of its
                potentials are read: it is no U any more, and sees far by convolutions of pixels that lie apart;
+    deep       `wide` and a block more, of pixels that lie further apart, read before each block too: 190 potentials,
+               95 of them in the places of the waves of the fourth octave;
     pairs      as `hybrid`, but for 216 potentials of pairs of waves alone and 163 of the U-Net, c = 1: what the shipped
                model started from.
 
@@ -55,6 +57,7 @@ class Architecture:
     octaves: int = 4  # of the waves, where they are apart
     singles: bool = False  # of the waves, where they are apart: ridges and grey levels beside the pairs
     potentials: int = 163  # of the U-Net, where it is apart; in equal parts at the scales 1, 2, ...
+    early: int = 0  # of these, how many are read before the last block of the finest scale: before each, in equal parts
     thresholds: bool = False  # of these potentials, learned; False: c = 1
 
     @property
@@ -62,8 +65,8 @@ class Architecture:
         """How many of the network's statistics are read together, in f's order: at the scales of `scales`."""
         depth = len(self.channels)
         if self.apart:
-            shares = (self.potentials // depth + (s < self.potentials % depth) for s in range(depth))
-            return (*Waves.readouts(self.octaves, self.singles), *shares)
+            early = parts(self.early, self.blocks[0]) if self.early else ()
+            return (*Waves.readouts(self.octaves, self.singles), *early, *parts(self.potentials - self.early, depth))
         if self.waves:
             return Waves.readouts(depth)
         if self.everywhere:
@@ -74,8 +77,20 @@ class Architecture:
     def scales(self) -> tuple[int, ...]:
         """At which scale each of `readouts` is read, 0 being the image's."""
         if self.apart:
-            return (*range(self.octaves), *range(1, 1 + len(self.channels)))
+            early = (1,) * (self.blocks[0] if self.early else 0)
+            return (*range(self.octaves), *early, *range(1, 1 + len(self.channels)))
         return tuple(range(len(self.readouts)))
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """What each of `readouts` is read from: "waves at 1/2", "U-Net at 1/2 before block 1"."""
+        early = range(self.octaves, self.octaves + self.blocks[0]) if self.apart and self.early else range(0)
+        names = []
+        for k, scale in enumerate(self.scales):
+            kind = "U-Net" if not self.waves or (self.apart and k >= self.octaves) else "waves"
+            before = f" before block {k - self.octaves + 1}" if k in early else ""
+            names.append(f"{kind} at 1/{2**scale}{before}")
+        return tuple(names)
 
     @property
     def dim(self) -> int:
@@ -91,11 +106,17 @@ class Architecture:
 WAVES = Architecture()
 HYBRID = Architecture((48, 96, 160), (2, 2, 2), apart=True, singles=True, potentials=95, thresholds=True)
 WIDE = replace(HYBRID, channels=(96,), blocks=(3,), dilations=(1, 2, 4))
+DEEP = replace(WIDE, blocks=(4,), dilations=(1, 2, 4, 8), octaves=3, potentials=190, early=95)
 PAIRS = replace(HYBRID, singles=False, potentials=163, thresholds=False)
 PAPER = Architecture(waves=False)
 # For a GPU: some 10 GFLOP a forward pass at 128x128.
-LARGE = replace(WIDE, channels=(128,), blocks=(4,), dilations=(1, 1, 2, 4))
+LARGE = replace(DEEP, channels=(128,))
 LARGE_PAPER = replace(PAPER, channels=(80, 128, 160, 192, 256), blocks=(1, 1, 2, 2, 2))
+
+
+def parts(count: int, of: int) -> tuple[int, ...]:
+    """As many as `count` in so many equal parts, or nearly, the larger ones first."""
+    return tuple(count // of + (k < count % of) for k in range(of))
 
 
 def normalise(h: Tensor) -> Tensor:
@@ -174,9 +195,10 @@ class LearnedStatistics(nn.Module):
             of_waves = [Waves.log_c(s, a.singles) for s in range(a.octaves)]
             of_network = [nn.Parameter(torch.zeros(n), a.thresholds) for n in a.readouts[a.octaves :]]
             self.log_c = nn.ParameterList([*of_waves, *of_network])
-            self.unet: UNet | GroupedUNet = GroupedUNet(a.channels, a.blocks, a.dilations)
+            self.unet: UNet | GroupedUNet = GroupedUNet(a.channels, a.blocks, a.dilations, a.early > 0)
             self.read = nn.ModuleList(
-                nn.Conv2d(c, n, 1, bias=False) for c, n in zip(a.channels, a.readouts[a.octaves :], strict=True)
+                nn.Conv2d(a.channels[s - 1], n, 1, bias=False)
+                for s, n in zip(a.scales[a.octaves :], a.readouts[a.octaves :], strict=True)
             )
             return
         octaves = len(a.channels)

@@ -1,4 +1,4 @@
-"""A U-Net whose features are measured against the whole picture: the network of `hybrid` and `wide`.
+"""A U-Net whose features are measured against the whole picture: the network of `hybrid`, `wide` and `deep`.
 
 Every feature is normalised over all pixels (group normalisation, Wu & He 2018), with one difference: the mean is each
 channel's own, the variance that of its group. What is left of a mean would be the network's undoing: a potential
@@ -126,11 +126,17 @@ class Block(nn.Module):
 
 
 class GroupedUNet(nn.Module):
-    """From an input [B,6,H,W] to features at 1/2, 1/4, ... of its resolution, finest first, normalised."""
+    """From an input [B,6,H,W] to features at 1/2, 1/4, ... of its resolution, finest first, normalised.
 
-    def __init__(self, channels: tuple[int, ...], blocks: tuple[int, ...], dilations: tuple[int, ...] = ()) -> None:
+    Where it is read `early`, what stands before each block of the finest scale comes before them.
+    """
+
+    def __init__(
+        self, channels: tuple[int, ...], blocks: tuple[int, ...], dilations: tuple[int, ...] = (), early: bool = False
+    ) -> None:
         """`blocks` of each scale on the way down, the first of `dilations` and then of none; one on the way up."""
         super().__init__()
+        self.early = early
         self.stem = nn.Conv2d(6, STEM, 5, bias=False)
         self.norm = Normalise(STEM)
         self.enter = nn.Conv2d(STEM, channels[0], 4, stride=2, bias=False)
@@ -147,10 +153,12 @@ class GroupedUNet(nn.Module):
             h = h.contiguous(memory_format=torch.channels_last)  # in which a processor's convolutions are quickest
         h = F.silu(self.norm(convolve(h, self.stem), window))
         h = F.conv2d(wrapped(even(h), 1), self.enter.weight, stride=2)
-        skips: list[Tensor] = []
+        skips, early = list[Tensor](), list[Tensor]()
         for s, blocks in enumerate(self.encoder):
             h = self.down[s - 1](halved(normalised(h, window))) if s else h
             for block in cast(nn.ModuleList, blocks):
+                if self.early and s == 0:
+                    early.append(normalised(h, window))
                 h = block(h, window)
             skips.append(h)
         found = [normalised(h, window)]
@@ -159,7 +167,7 @@ class GroupedUNet(nn.Module):
             skip = skips[s]
             h = normalised(skip, window) + wide[..., : skip.shape[-2], : skip.shape[-1]]
             found.append(normalised(self.decoder[s](h, window), window))
-        return found[::-1]
+        return early + found[::-1]
 
 
 def along(h: Tensor, read: nn.Conv2d) -> Tensor:

@@ -44,7 +44,7 @@ def bench() -> None:
 
 @app.command()
 def train(
-    config: Annotated[str, typer.Option(help="waves, hybrid, wide, pairs, paper, large, large-paper")] = "waves",
+    config: Annotated[str, typer.Option(help="waves, hybrid, wide, deep, pairs, paper, large, large-paper")] = "waves",
     device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
     batch: Annotated[int, typer.Option(min=1)] = 8,
     size: Annotated[int, typer.Option(min=32)] = 96,

@@ -25,7 +25,7 @@ PATCHES, PATCH = 16, 128  # of the validation set; lags of 32 pixels cannot be t
 def train(
     data: Annotated[list[Path], typer.Option(help="folder of photographs or patch shards; repeatable")],
     out: Annotated[Path, typer.Option(help="folder of the run: state, losses, model, card")] = Path("runs/default"),
-    config: Annotated[str, typer.Option(help="waves, hybrid, wide, pairs, paper, large, large-paper")] = "waves",
+    config: Annotated[str, typer.Option(help="waves, hybrid, wide, deep, pairs, paper, large, large-paper")] = "waves",
     steps: Annotated[int, typer.Option(min=1, help="steps in all; more than before goes on training")] = 6000,
     warm: Annotated[int, typer.Option(min=0, help="of these, with the waves alone (hybrid: the U-Net)")] = 4000,
     grow: Annotated[int, typer.Option(min=0, help="from this step on, half as many crops, of 3/2 the side")] = 2500,

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from lib.errors import TextureError
 from lib.model import Model
-from lib.statistics.learned import HYBRID, LARGE, LARGE_PAPER, PAIRS, PAPER, WAVES, WIDE
+from lib.statistics.learned import DEEP, HYBRID, LARGE, LARGE_PAPER, PAIRS, PAPER, WAVES, WIDE
 from lib.training import checkpoint
 from lib.training.batches import Crops
 from lib.training.compiled import in_machine_code
@@ -43,7 +43,7 @@ from lib.whole import uninterrupted
 # steps, and matched images lose theirs, though the loss goes on falling.
 WAVES_SHARE, READ_SHARE = 0.05, 0.25
 APART_SHARE = 0.2  # the same for waves that nothing is added to
-CONFIGURATIONS = {"waves": WAVES, "hybrid": HYBRID, "wide": WIDE, "pairs": PAIRS, "paper": PAPER}
+CONFIGURATIONS = {"waves": WAVES, "hybrid": HYBRID, "wide": WIDE, "deep": DEEP, "pairs": PAIRS, "paper": PAPER}
 ARCHITECTURES = {**CONFIGURATIONS, "large": LARGE, "large-paper": LARGE_PAPER}  # the last two for a GPU
 READ_EVERY = 20  # steps
 PRECONDITION_BATCH = 64  # crops at most: one gradient a statistic

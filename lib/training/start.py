@@ -15,14 +15,16 @@ OF_MU = "lambda_phi.join.weight", "lambda_phi.join.bias"
 OUTPUTS = "lambda_phi.out.weight", "lambda_phi.out.bias"
 BASIS = "lambda_phi.preconditioner"
 OF_STATISTICS = (*OF_MU, *OUTPUTS, BASIS)  # in f's order
+LAST = "convolutions.1.weight"  # of a block, which without it hands on what it is given
 
 
 def take(model: Model, start: str) -> bool:
     """The weights of a checkpoint: all, lambda's basis among them, or of another architecture what has a place.
 
-    Of the same U-Net that is the U-Net, of read-outs and waves as many as there are, and of lambda_phi all but what is
-    tied to single statistics. Of another U-Net it is the waves, if they are the same, and what lambda_phi says of them;
-    of the U-Net's statistics nothing is said at first. Returns whether there is a basis among it.
+    Of the same U-Net, or of one to which blocks are added, that is the U-Net (the new blocks hand on what they are
+    given), and of read-outs and waves as many as there are; of another, the waves, if they are of one kind. Where they
+    are, also what lambda_phi says of the statistics that both have: of all others nothing is said at first. Where they
+    are not, it is all of lambda_phi but what is tied to single statistics. Returns whether there is a basis among it.
 
     Raises TextureError for a checkpoint of which nothing has a place.
     """
@@ -31,37 +33,75 @@ def take(model: Model, start: str) -> bool:
     if a == b:
         model.load_state_dict(given)
         return True
-    unets = [{k: v.shape for k, v in weights.items() if ".unet." in k} for weights in (own, given)]
-    same = unets[0] == unets[1] and a.dilations == b.dilations
-    kept = 0 if same else waves_in_common(a, b)
-    if not same and not kept:
+    unet, waves = _unet_is_part(model, other), a.apart and b.apart and a.singles == b.singles
+    if not unet and not waves:
         raise TextureError(f"{start} has another U-Net than {model.name}, and other waves; give another --start")
-    thresholds = [f".log_c.{k}" for k in range(a.octaves, len(a.readouts))]
-    of_unet = (".unet.", ".read.", *thresholds) if kept else ()
+    names = _names(a, b, unet)  # of weights that have another name here, or none
     for key, value in given.items():
-        fits = key in own and own[key].shape[1:] == value.shape[1:]
-        if fits and key not in OF_STATISTICS and not any(part in key for part in of_unet):
-            rows = min(len(value), len(own[key]))
-            own[key][:rows] = value[:rows]
-    if kept:
-        _take_lambda(own, given, kept)
+        name = names.get(key, key) if unet or ".unet." not in key else ""
+        if name not in ("", *OF_STATISTICS) and name in own and own[name].shape[1:] == value.shape[1:]:
+            rows = min(len(value), len(own[name]))
+            own[name][:rows] = value[:rows]
+    for key in own:
+        if unet and ".unet." in key and key not in given and key.endswith(LAST):
+            own[key].zero_()
+    if waves:
+        _take_lambda(own, given, *_places(a, b, unet))
     model.load_state_dict(own)
-    return kept > 0
+    return waves
 
 
-def waves_in_common(a: Architecture, b: Architecture) -> int:
-    """How many statistics of the same waves both begin with, where waves and U-Net are apart; else none."""
-    waves = [(x.apart, x.singles, x.readouts[: x.octaves]) for x in (a, b)]
-    return sum(a.readouts[: a.octaves]) if a.apart and waves[0] == waves[1] else 0
+def _unet_is_part(model: Model, other: Model) -> bool:
+    """Whether the other's U-Net is this one, or what this one begins with."""
+    own, given = (
+        {k: v.shape for k, v in m.state_dict().items() if ".unet." in k} for m in (model, other)
+    )  # fmt: skip
+    a, b = model.architecture, other.architecture
+    if own == given or not a.apart:
+        return own == given and a.dilations == b.dilations
+    return own.items() >= given.items() and a.dilations[: max(b.blocks)] == b.dilations
 
 
-def _take_lambda(own: dict[str, Tensor], given: dict[str, Tensor], kept: int) -> None:
-    """What lambda_phi says of the first `kept` statistics that are learned; of the others nothing."""
-    learned = len(own[BASIS])
-    own[BASIS].copy_(NETWORK_UNIT * torch.eye(learned))[:kept, :kept] = given[BASIS][:kept, :kept]
+def _shared(a: Architecture, b: Architecture, unet: bool) -> list[tuple[int, int]]:
+    """Which groups of `readouts` are of one source in both, the U-Net's if it is common to both: (own, given)."""
+    pairs = [(k, b.sources.index(name)) for k, name in enumerate(a.sources) if name in b.sources]
+    return [(k, j) for k, j in pairs if unet or "U-Net" not in a.sources[k]]
+
+
+def _names(a: Architecture, b: Architecture, unet: bool) -> dict[str, str]:
+    """What is here called otherwise, by its name in the other's state: "" for what has no place."""
+    if not (a.apart and b.apart):
+        return {}
+    names = {f"statistics.log_c.{j}": "" for j in range(len(b.readouts))}
+    names |= {f"statistics.read.{j}.weight": "" for j in range(len(b.readouts) - b.octaves)}
+    for k, j in _shared(a, b, unet):
+        names[f"statistics.log_c.{j}"] = f"statistics.log_c.{k}"
+        if j >= b.octaves:
+            names[f"statistics.read.{j - b.octaves}.weight"] = f"statistics.read.{k - a.octaves}.weight"
+    return names
+
+
+def _places(a: Architecture, b: Architecture, unet: bool) -> tuple[Tensor, Tensor]:
+    """Where the learned statistics that both have stand in the one and in the other: indices [n], [n]."""
+    own, given = (torch.arange(sum(x.readouts)).split(x.readouts) for x in (a, b))
+    shared = _shared(a, b, unet)
+    counts = [min(a.readouts[k], b.readouts[j]) for k, j in shared]
+    here = torch.cat([own[k][:n] for (k, _), n in zip(shared, counts, strict=True)])
+    there = torch.cat([given[j][:n] for (_, j), n in zip(shared, counts, strict=True)])
+    return here, there
+
+
+def _take_lambda(own: dict[str, Tensor], given: dict[str, Tensor], here: Tensor, there: Tensor) -> None:
+    """What lambda_phi says of the learned statistics that both have, at their places; of the others nothing."""
+    basis = NETWORK_UNIT * torch.eye(len(own[BASIS]))
+    basis[here[:, None], here] = given[BASIS][there[:, None], there]
+    own[BASIS].copy_(basis)
     weight, bias = OF_MU
-    seen = own[weight].shape[1] - learned + kept
-    own[weight].zero_()[:, :seen] = given[weight][:, :seen]
+    known = own[weight].shape[1] - len(basis)  # lambda_phi's own features and what is built in
+    own[weight].zero_()[:, :known] = given[weight][:, :known]
+    own[weight][:, known + here] = given[weight][:, known + there]
     own[bias].copy_(given[bias])
+    # the same multipliers although the bases differ: out' (basis here) = out (basis there), where both have a place
+    turn = given[BASIS][:, there].double() @ torch.linalg.inv(basis[here[:, None], here].double())
     for key in OUTPUTS:
-        own[key].zero_()[:kept] = given[key][:kept]
+        own[key].zero_()[here] = (turn.T @ given[key].double()).float()
