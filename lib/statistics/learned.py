@@ -61,12 +61,17 @@ class Architecture:
     thresholds: bool = False  # of these potentials, learned; False: c = 1
 
     @property
+    def looks(self) -> int:
+        """How many blocks of the U-Net it is read before."""
+        return self.blocks[0] if self.early else 0
+
+    @property
     def readouts(self) -> tuple[int, ...]:
         """How many of the network's statistics are read together, in f's order: at the scales of `scales`."""
         depth = len(self.channels)
         if self.apart:
-            early = parts(self.early, self.blocks[0]) if self.early else ()
-            return (*Waves.readouts(self.octaves, self.singles), *early, *parts(self.potentials - self.early, depth))
+            early, late = parts(self.early, self.looks), parts(self.potentials - self.early, depth)
+            return (*Waves.readouts(self.octaves, self.singles), *early, *late)
         if self.waves:
             return Waves.readouts(depth)
         if self.everywhere:
@@ -77,19 +82,16 @@ class Architecture:
     def scales(self) -> tuple[int, ...]:
         """At which scale each of `readouts` is read, 0 being the image's."""
         if self.apart:
-            early = (1,) * (self.blocks[0] if self.early else 0)
-            return (*range(self.octaves), *early, *range(1, 1 + len(self.channels)))
+            return (*range(self.octaves), *(1,) * self.looks, *range(1, 1 + len(self.channels)))
         return tuple(range(len(self.readouts)))
 
     @property
     def sources(self) -> tuple[str, ...]:
         """What each of `readouts` is read from: "waves at 1/2", "U-Net at 1/2 before block 1"."""
-        early = range(self.octaves, self.octaves + self.blocks[0]) if self.apart and self.early else range(0)
-        names = []
-        for k, scale in enumerate(self.scales):
-            kind = "U-Net" if not self.waves or (self.apart and k >= self.octaves) else "waves"
-            before = f" before block {k - self.octaves + 1}" if k in early else ""
-            names.append(f"{kind} at 1/{2**scale}{before}")
+        of_waves = self.octaves if self.apart else len(self.scales) * self.waves
+        names = [f"{'waves' if k < of_waves else 'U-Net'} at 1/{2**scale}" for k, scale in enumerate(self.scales)]
+        for block in range(self.looks):
+            names[of_waves + block] += f" before block {block + 1}"
         return tuple(names)
 
     @property

@@ -33,7 +33,7 @@ def take(model: Model, start: str) -> bool:
     if a == b:
         model.load_state_dict(given)
         return True
-    unet, waves = _unet_is_part(model, other), a.apart and b.apart and a.singles == b.singles
+    unet, waves = _unet_is_part(a, b), a.apart and b.apart and a.singles == b.singles
     if not unet and not waves:
         raise TextureError(f"{start} has another U-Net than {model.name}, and other waves; give another --start")
     names = _names(a, b, unet)  # of weights that have another name here, or none
@@ -51,26 +51,25 @@ def take(model: Model, start: str) -> bool:
     return waves
 
 
-def _unet_is_part(model: Model, other: Model) -> bool:
-    """Whether the other's U-Net is this one, or what this one begins with."""
-    own, given = (
-        {k: v.shape for k, v in m.state_dict().items() if ".unet." in k} for m in (model, other)
-    )  # fmt: skip
-    a, b = model.architecture, other.architecture
-    if own == given or not a.apart:
-        return own == given and a.dilations == b.dilations
-    return own.items() >= given.items() and a.dilations[: max(b.blocks)] == b.dilations
+def _unet_is_part(a: Architecture, b: Architecture) -> bool:
+    """Whether b's U-Net is a's, or where it is apart, what a's is with blocks added at the end of a scale."""
+    if (a.apart, a.waves, a.channels) != (b.apart, b.waves, b.channels):
+        return False
+    pairs = zip(a.blocks, b.blocks, strict=True)
+    return all(own == given or (a.apart and own > given) for own, given in pairs) and (
+        a.dilations[: max(b.blocks)] == b.dilations
+    )
 
 
 def _shared(a: Architecture, b: Architecture, unet: bool) -> list[tuple[int, int]]:
     """Which groups of `readouts` are of one source in both, the U-Net's if it is common to both: (own, given)."""
     pairs = [(k, b.sources.index(name)) for k, name in enumerate(a.sources) if name in b.sources]
-    return [(k, j) for k, j in pairs if unet or "U-Net" not in a.sources[k]]
+    return [(k, j) for k, j in pairs if unet or k < a.octaves]
 
 
 def _names(a: Architecture, b: Architecture, unet: bool) -> dict[str, str]:
     """What is here called otherwise, by its name in the other's state: "" for what has no place."""
-    if not (a.apart and b.apart):
+    if not a.apart:
         return {}
     names = {f"statistics.log_c.{j}": "" for j in range(len(b.readouts))}
     names |= {f"statistics.read.{j}.weight": "" for j in range(len(b.readouts) - b.octaves)}
@@ -101,7 +100,9 @@ def _take_lambda(own: dict[str, Tensor], given: dict[str, Tensor], here: Tensor,
     own[weight].zero_()[:, :known] = given[weight][:, :known]
     own[weight][:, known + here] = given[weight][:, known + there]
     own[bias].copy_(given[bias])
-    # the same multipliers although the bases differ: out' (basis here) = out (basis there), where both have a place
-    turn = given[BASIS][:, there].double() @ torch.linalg.inv(basis[here[:, None], here].double())
+    # the same multipliers without the outputs that have no place here, but for what was mixed from them by the basis
+    rest = torch.ones(len(given[BASIS]), dtype=torch.bool)
+    rest[there] = False
+    mixed = given[BASIS][rest][:, there].double() @ torch.linalg.inv(basis[here[:, None], here].double())
     for key in OUTPUTS:
-        own[key].zero_()[here] = (turn.T @ given[key].double()).float()
+        own[key].zero_()[here] = given[key][there] + (mixed.T @ given[key][rest].double()).float()
