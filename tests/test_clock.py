@@ -58,3 +58,16 @@ def test_a_command_with_minutes_ends_in_time_with_a_model(tmp_path: Path) -> Non
     recipe = checkpoint.recipe(out / "timed.safetensors")
     assert recipe["samples"] == 2 * recipe["trained_steps"] > 0
     assert "% of the time" in lib.load(out / "timed.safetensors").card
+
+
+def test_a_command_that_goes_on_from_a_model_draws_other_crops_and_noise(tmp_path: Path) -> None:
+    folder, start = tmp_path / "photographs", list[str]()
+    folder.mkdir()
+    for k in range(24):
+        Image.fromarray(IMAGE[: 40 + k % 2, :48]).save(folder / f"{k}.png")
+    for seed in range(3):
+        out = tmp_path / f"sitting{seed}"
+        command = ["train", "--config", "paper", "--batch", "2", "--size", "32", "--grow", "6000", "--steps", "1"]
+        assert main([*command, *start, "--data", str(folder), "--out", str(out)]) == 0
+        start = ["--start", str(out / f"sitting{seed}.safetensors")]
+        assert checkpoint.recipe(start[1])["seed"] == seed

@@ -51,14 +51,7 @@ def load(name_or_path: str | Path = "default") -> Model:
     Raises TextureError for a name nobody ships, and for a file that is missing, damaged, altered or foreign.
     """
     path = find(name_or_path)
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
-        raise TextureError(f"{path} is not a safetensors checkpoint or is damaged; get it again ({error})") from None
-    if header.get("format") != FORMAT:
-        raise TextureError(f"{path} was not written by this project (no {FORMAT!r} in its header); see README")
+    header, weights = _read(path, tensors=True)
     if header.get("sha256") != digest(weights):
         raise TextureError(f"{path} does not match the sha256 in its header: it was altered; get it again")
     cards = [path.with_suffix(suffix) for suffix in (".md", ".data.md")]
@@ -78,9 +71,24 @@ def load(name_or_path: str | Path = "default") -> Model:
 
 
 def recipe(name_or_path: str | Path = "default") -> dict[str, Any]:
-    """How a checkpoint was trained: data, steps, seconds, machine, losses by sigma (from the file's header)."""
-    with safe_open(find(name_or_path), framework="pt") as file:
-        return json.loads((file.metadata() or {}).get("recipe", "{}"))
+    """How a checkpoint was trained: data, steps, seconds, machine, losses by sigma (from the file's header).
+
+    Raises TextureError for a name nobody ships, and for a file that is missing, damaged or foreign.
+    """
+    return json.loads(_read(find(name_or_path), tensors=False)[0].get("recipe", "{}"))
+
+
+def _read(path: Path, tensors: bool) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Header and, if they are wanted, weights."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            weights = {key: file.get_tensor(key) for key in file.keys()} if tensors else {}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise TextureError(f"{path} is not a safetensors checkpoint or is damaged; get it again ({error})") from None
+    if header.get("format") != FORMAT:
+        raise TextureError(f"{path} was not written by this project (no {FORMAT!r} in its header); see README")
+    return header, weights
 
 
 def find(name_or_path: str | Path) -> Path:

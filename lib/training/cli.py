@@ -35,7 +35,9 @@ def train(
     muon: Annotated[
         float, typer.Option(min=0.0, help="learning rate of Muon, for the U-Net's filters; 0: AdamW for all weights")
     ] = 0.0,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="of crops and noise", show_default="0, or what follows that of --start")
+    ] = None,
     start: Annotated[
         str,
         typer.Option(
@@ -61,6 +63,7 @@ def train(
     Under torchrun (torchrun --nproc-per-node 8 -m lib train ...) the processes share each batch.
     """
     begun = time.monotonic()
+    seed = seed_after(start) if seed is None else seed
     recipe = Recipe(config, steps, warm, grow, batch, size, rate, seed, start, muon)
     out.mkdir(parents=True, exist_ok=True)  # now, not after an hour
     train_groups, held = batches.load(data, size if grow >= steps else 3 * size // 2)
@@ -114,6 +117,11 @@ def write(
               "data": [folder.name for folder in data], "losses": losses}  # fmt: skip
     model = trainer.averaged()
     return checkpoint.save(model, path, write_card(model, recipe), recipe)
+
+
+def seed_after(start: str) -> int:
+    """Of a training that goes on from a model: crops and noise are not to be those that it was trained on."""
+    return checkpoint.recipe(start).get("seed", 0) + 1 if start else 0
 
 
 def before(start: str) -> dict[str, Any]:
