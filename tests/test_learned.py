@@ -52,15 +52,16 @@ def test_what_each_configuration_reads() -> None:
     """waves: 133 built in, then 379 read at five scales. paper: nothing built in, all read at the last layer.
 
     hybrid: 133 built in, 284 of waves at four octaves, 95 of a U-Net at the three from the second on; pairs: 216, 163.
-    wide, deep: 284 of waves, 95 of a network at the second octave.
+    deep: 189 of waves at three octaves, 95 and 95 of a network at the second, before each of its blocks and at its end.
     """
     assert (WAVES.known, sum(WAVES.readouts), len(WAVES.readouts)) == (133, 379, 5)
     assert (PAPER.known, PAPER.readouts) == (0, (512,))
     assert (HYBRID.known, HYBRID.readouts) == (133, (47, 63, 79, 95, 32, 32, 31))
     assert (PAIRS.known, PAIRS.readouts) == (133, (27, 47, 63, 79, 55, 54, 54))
-    assert (DEEP.known, DEEP.readouts) == (133, (47, 63, 79, 95, 95))
-    assert DEEP.scales == (0, 1, 2, 3, 1)
-    assert DEEP.sources[3:] == HYBRID.sources[3:5] == ("waves at 1/8", "U-Net at 1/2")
+    assert (DEEP.known, DEEP.readouts) == (133, (47, 63, 79, 24, 24, 24, 23, 95))
+    assert DEEP.scales == (0, 1, 2, 1, 1, 1, 1, 1)
+    assert DEEP.sources[2:4] == ("waves at 1/4", "U-Net at 1/2 before block 1")
+    assert DEEP.sources[-1] == HYBRID.sources[4] == "U-Net at 1/2"
     assert PAPER.sources == ("U-Net at 1/1",)
     assert HYBRID.scales == PAIRS.scales == (0, 1, 2, 3, 1, 2, 3)
     for architecture in (WAVES, HYBRID, DEEP, PAIRS, PAPER):

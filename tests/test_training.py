@@ -146,23 +146,29 @@ def test_of_another_unet_what_lambda_says_of_the_same_waves_is_kept(tmp_path: Pa
 
 
 @pytest.mark.usefixtures("quick_basis")
-def test_a_block_is_added_without_a_change_of_the_rest(tmp_path: Path) -> None:
-    """From `wide` to `deep`: the new block hands on what it is given, so f and lambda are what they were."""
-    path = tmp_path / "wide.safetensors"
+def test_a_block_is_added_and_waves_are_left_out_without_a_change_of_the_rest(tmp_path: Path) -> None:
+    """From `wide` to `deep`: what both have keeps its values and its multipliers, though lambda's basis is another."""
+    path, shared = tmp_path / "wide.safetensors", 189
     first = Trainer(Recipe("wide", steps=1, batch=2, size=32), crops())
+    features, outputs = first.model.lambda_phi.join.weight, first.model.lambda_phi.out.weight
     with torch.no_grad():
-        first.model.lambda_phi.out.weight.normal_()
+        features[:, -190:-95] = 0  # of the waves that will be missing
+        outputs.normal_()
+        skew = torch.randn(379, 379, generator=torch.Generator().manual_seed(0)) / 379**0.5
+        first.model.lambda_phi.preconditioner.copy_(torch.eye(379) + 0.3 * (skew + skew.T))
     first.average = first.model.state_dict()
     cli.write(first, [tmp_path], path, {})
     old, new = checkpoint.load(path), Trainer(Recipe("deep", steps=1, batch=2, size=32, start=str(path)), crops()).model
-    assert len(new.state_dict()) > len(old.state_dict())
-    x = lib.exemplar("pebble")[None, :, :64, :64]
+    x, known = lib.exemplar("pebble")[None, :, :64, :64], old.architecture.known
     with torch.no_grad():
         f, before = new.statistics(x)[0], old.statistics(x)[0]
         lam, was = new.multipliers(x, torch.tensor(0.1))[0], old.multipliers(x, torch.tensor(0.1))[0]
-    torch.testing.assert_close(f, before, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(lam, was, rtol=1e-3, atol=1e-6)
-    assert was[-95:].any()
+    waves, early = slice(0, known + shared), slice(known + shared, -95)
+    for part in (waves, slice(-95, None)):
+        torch.testing.assert_close(f[part], before[part], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(lam[part], was[part], rtol=1e-3, atol=1e-6)
+        assert was[part].any()
+    assert not lam[early].any()
 
 
 @pytest.mark.usefixtures("quick_basis")

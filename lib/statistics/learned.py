@@ -10,7 +10,8 @@ f_k(y) = mean over pixels of phi_k(y), phi_k a read-out of the U-Net's decoder. 
                its own (see unet.py), with c learned and v = w.h, w of length one, read at three scales;
     wide       the same, but all that the U-Net has to spend is spent at half the image's resolution, where all of its
                potentials are read: it is no U any more, and sees far by convolutions of pixels that lie apart;
-    deep       `wide` and a block more, of pixels that lie further apart;
+    deep       `wide` and a block more, of pixels that lie further apart, read before each block too: 190 potentials,
+               95 of them in the places of the waves of the fourth octave;
     pairs      as `hybrid`, but for 216 potentials of pairs of waves alone and 163 of the U-Net, c = 1: what the shipped
                model started from.
 
@@ -107,11 +108,11 @@ class Architecture:
 WAVES = Architecture()
 HYBRID = Architecture((48, 96, 160), (2, 2, 2), apart=True, singles=True, potentials=95, thresholds=True)
 WIDE = replace(HYBRID, channels=(96,), blocks=(3,), dilations=(1, 2, 4))
-DEEP = replace(WIDE, blocks=(4,), dilations=(1, 2, 4, 8))
+DEEP = replace(WIDE, blocks=(4,), dilations=(1, 2, 4, 8), octaves=3, potentials=190, early=95)
 PAIRS = replace(HYBRID, singles=False, potentials=163, thresholds=False)
 PAPER = Architecture(waves=False)
-# For a GPU: some 10 GFLOP a forward pass at 128x128.
-LARGE = replace(DEEP, channels=(128,))
+# For a GPU: some 10 GFLOP a forward pass at 128x128. What is read early turned out worth nothing (notebook 6).
+LARGE = replace(DEEP, channels=(128,), early=0)
 LARGE_PAPER = replace(PAPER, channels=(80, 128, 160, 192, 256), blocks=(1, 1, 2, 2, 2))
 
 
