@@ -12,6 +12,7 @@ from lib.evaluation.features import Features
 from lib.evaluation.protocol import Protocol
 from lib.model import Model
 from lib.samplers.match import Targets, mismatch
+from lib.statistics.learned import DEEP
 from lib.training.checkpoint import load
 
 COLOURS = Features("mean colours", 3, "0" * 64, False, lambda images: images.double().mean((2, 3)))
@@ -27,6 +28,13 @@ def test_the_parts_are_all_of_f_once_and_nothing(model: Model) -> None:
     assert nothing == (unmatched.NONE, slice(0, 0))
     assert rest[0][0] == unmatched.BUILT_IN
     assert [part.stop for _, part in rest] == [*(part.start for _, part in rest[1:]), model.dim]
+
+
+def test_what_blocks_are_given_is_one_part() -> None:
+    parts = unmatched.parts(Model(DEEP))
+    before = parts["U-Net at 1/2 before its blocks"]
+    assert before.stop - before.start == DEEP.early
+    assert list(parts.values())[-1].start == before.stop
 
 
 def test_without_nothing_is_the_model_itself(model: Model) -> None:

@@ -2,14 +2,16 @@
 
     python -m lib.evaluation.unmatched OUT
 
-Groups are those of `worth.py`, which asks the denoiser, and the statistics that are built in. Samples, crops and
-features are those of the table (see `protocol.py`); what is left of the statistics is measured in a basis of its own,
-from the same covariance over pieces of photographs (see `training/whitening.py`).
+Groups are those of `worth.py`, which asks the denoiser (all that is read before blocks being one), and the statistics
+that are built in. Samples, crops and features are those of the table (see `protocol.py`); what is left of the
+statistics is measured in a basis of its own, from the same covariance over pieces of photographs (see
+`training/whitening.py`).
 
 Samples and rows are written as they are done, so the same command goes on where it was.
 """
 
 import hashlib
+import re
 import sys
 from dataclasses import dataclass
 from functools import partial
@@ -68,9 +70,17 @@ def picture(row: Row, folder: Path = SHIPPED) -> Tensor:
 
 
 def parts(model: Model) -> dict[str, slice]:
-    """What may be left out, by name: nothing, what is built in, each group of learned statistics."""
-    known = {BUILT_IN: slice(0, model.architecture.known)} if model.architecture.known else {}
-    return {NONE: slice(0, 0), **known, **groups(model)}
+    """What may be left out, by name: nothing, what is built in, each group of learned statistics.
+
+    What a network's blocks are given is one group.
+    """
+    found = {NONE: slice(0, 0)}
+    if model.architecture.known:
+        found[BUILT_IN] = slice(0, model.architecture.known)
+    for name, part in groups(model).items():
+        name = re.sub(r"before block \d+", "before its blocks", name)
+        found[name] = slice(found.get(name, part).start, part.stop)
+    return found
 
 
 def without(model: Model, part: slice) -> Measure:

@@ -4,6 +4,7 @@
 
 with eps_hat of Eq. 4. A group is the statistics that a model reads together: those of waves at one octave, or of the
 U-Net at one scale. What groups share counts for none of them, since the others still say it; so worths do not add up.
+What a texture needs is another question: see `unmatched.py`.
 """
 
 import torch

@@ -111,8 +111,8 @@ WIDE = replace(HYBRID, channels=(96,), blocks=(3,), dilations=(1, 2, 4))
 DEEP = replace(WIDE, blocks=(4,), dilations=(1, 2, 4, 8), octaves=3, potentials=190, early=95)
 PAIRS = replace(HYBRID, singles=False, potentials=163, thresholds=False)
 PAPER = Architecture(waves=False)
-# For a GPU: some 10 GFLOP a forward pass at 128x128. What is read early turned out worth nothing (notebook 6).
-LARGE = replace(DEEP, channels=(128,), early=0)
+# For a GPU: some 10 GFLOP a forward pass at 128x128.
+LARGE = replace(DEEP, channels=(128,))
 LARGE_PAPER = replace(PAPER, channels=(80, 128, 160, 192, 256), blocks=(1, 1, 2, 2, 2))
 
 
