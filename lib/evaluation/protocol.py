@@ -7,6 +7,7 @@ because n is small and because the halves of a photograph differ. Crops lie at t
 which fill the half evenly for every n; they overlap.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,12 +53,16 @@ class Protocol:
         return even_crops(halves(exemplar(name))[1], self.side, self.n)
 
     def samples(self, name: str, model: str, **settings: Any) -> Tensor:
-        """n samples of an exemplar by a model of lib.MODELS, uint8 [n,3,side,side].
+        """n samples of an exemplar by a model of lib.MODELS, uint8 [n,3,side,side], as `drawn` orders them."""
+        return self.drawn(name, lambda x0, n, side, seed: synthesize(x0, model, n, side, seed, **settings))
+
+    def drawn(self, name: str, make: Callable[[Tensor, int, int, int], Tensor]) -> Tensor:
+        """n samples of an exemplar by make(x0, n, size, seed), uint8 [n,3,side,side].
 
         Sample 8 j + k is the j-th of source k, from (8 seed + k, j).
         """
         each = [
-            synthesize(source, model, self.n // SOURCES, self.side, SOURCES * self.seed + k, **settings)
+            make(source, self.n // SOURCES, self.side, SOURCES * self.seed + k)
             for k, source in enumerate(self.sources(name))
         ]
         return bytes_of(torch.stack(each, 1).flatten(0, 1))

@@ -27,7 +27,7 @@ from lib.evaluation import rows as rows_of
 from lib.evaluation.cells import cell, featured
 from lib.evaluation.features import load_features
 from lib.evaluation.frechet import bootstrap, frechet
-from lib.evaluation.protocol import LEAST, SOURCES, Protocol, bytes_of
+from lib.evaluation.protocol import LEAST, Protocol
 from lib.evaluation.worth import groups
 from lib.images import EXEMPLARS
 from lib.model import Model
@@ -96,11 +96,7 @@ def without(model: Model, part: slice) -> Measure:
 
 def samples(protocol: Protocol, name: str, measure: Measure) -> Tensor:
     """n textures of an exemplar, matched: uint8 [n,3,side,side], in the order and from the noise of the table's."""
-    each = [
-        match(measure, source, protocol.n // SOURCES, protocol.side, SOURCES * protocol.seed + k)
-        for k, source in enumerate(protocol.sources(name))
-    ]
-    return bytes_of(torch.stack(each, 1).flatten(0, 1))
+    return protocol.drawn(name, partial(match, measure))
 
 
 def measure(
