@@ -13,6 +13,8 @@ from typer import Typer
 from typer.testing import CliRunner
 
 import lib
+from lib.dataset import shards
+from lib.dataset.criterion import LIMITS
 from lib.model import Model
 from lib.samplers.match import Measure, Targets, in_units, mismatch
 from lib.statistics.quadratic import periodic_component
@@ -83,6 +85,20 @@ def test_a_photograph_gives_both_diagonals() -> None:
     assert (found[1].abs() < 10).all()
 
 
+def test_a_patch_is_halved() -> None:
+    """Patch shards have 128 pixels a side: pieces are of 64, opposite ones as in a photograph."""
+    x = torch.rand(3, 128, 128, generator=torch.Generator().manual_seed(0))
+    x[:, :64, :64] += 1
+
+    def colours(x: torch.Tensor) -> torch.Tensor:
+        assert max(x.shape[2:]) <= 64
+        return x.mean((2, 3))
+
+    found = whitening.residuals(Measure(colours, torch.eye(3)), x)
+    assert (found[0] < -5).all()
+    assert (found[1].abs() < 5).all()
+
+
 @pytest.fixture
 def photographs(tmp_path: Path) -> Path:
     folder = tmp_path / "photographs"
@@ -118,6 +134,25 @@ def test_they_are_written_into_the_checkpoint_and_the_card_keeps_up(
     assert (recipe["seed"], recipe["bases"]["photographs"]) == (3, 2)
     few = CliRunner().invoke(app, [str(path), "--data", str(photographs), "--most", "1"])
     assert few.exit_code != 0
+
+
+def test_where_nothing_has_256_pixels_patches_of_128_serve(tmp_path: Path, photographs: Path) -> None:
+    """Photographs as large as two pieces, or where a folder has none, all of 128 pixels and more; one is held out."""
+    rng = np.random.default_rng(0)
+    small, patches = tmp_path / "small", tmp_path / "patches"
+    small.mkdir()
+    for folder, side in ((photographs, 128), (small, 140), (small, 100)):
+        Image.fromarray(rng.integers(0, 256, (side, side, 3), dtype=np.uint8)).save(folder / f"of{side}.png")
+    shards.write_plan(patches, {"settings": {}, "tasks": ["task"]})
+    with shards.Writer(patches, "task") as writer:
+        for k in range(2):
+            row = {"image": f"{k}.jpg", "row": 0, "column": 0, "scale": 1, "split": "train", "verdict": "kept"}
+            patch = rng.integers(0, 256, (128, 128, 3), dtype=np.uint8)
+            writer.window({**row, **dict.fromkeys(LIMITS, 0.25)}, patch)
+    for folders, sides in (([photographs], [256] * 2), ([small], [140]), ([patches, small], [128, 128, 140])):
+        found = [image.shape for group in bases.load(folders).values() for image in group]
+        assert sorted(found) == [(n, n, 3) for n in sides]
+    assert [x.shape for x in bases.chosen(bases.load([patches]), 9)] == [(3, 128, 128)] * 2
 
 
 def test_along_directions_gradients_are_orthogonal() -> None:

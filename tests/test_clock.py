@@ -71,3 +71,22 @@ def test_a_command_that_goes_on_from_a_model_draws_other_crops_and_noise(tmp_pat
         assert main([*command, *start, "--data", str(folder), "--out", str(out)]) == 0
         start = ["--start", str(out / f"sitting{seed}.safetensors")]
         assert checkpoint.recipe(start[1])["seed"] == seed
+
+
+def test_a_finished_training_called_again_keeps_what_was_added_to_its_model(tmp_path: Path) -> None:
+    """The bases of samplers are learned after it; more steps write another model."""
+    folder, path = tmp_path / "photographs", tmp_path / "run" / "run.safetensors"
+    folder.mkdir()
+    for k in range(24):
+        Image.fromarray(IMAGE[: 40 + k % 2, :48]).save(folder / f"{k}.png")
+    command = ["train", "--config", "paper", "--batch", "2", "--size", "32", "--grow", "9", "--data", str(folder),
+               "--out", str(path.parent), "--steps"]  # fmt: skip
+    assert main([*command, "1"]) == 0
+    model = checkpoint.load(path)
+    model.whitening[0, 0] = 2
+    checkpoint.save(model, path, "", {**checkpoint.recipe(path), "bases": {"photographs": 2}})
+    assert main([*command, "1"]) == 0
+    assert checkpoint.load(path).whitening[0, 0] == 2
+    assert main([*command, "2"]) == 0
+    assert checkpoint.load(path).whitening[0, 0] == 1
+    assert "bases" not in checkpoint.recipe(path)

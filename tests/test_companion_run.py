@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import numpy as np
@@ -19,7 +20,9 @@ from conftest import clean_environment, write_notebook
 from PIL import Image
 
 from lib.companion import paper
-from lib.companion.run import _lighten
+from lib.companion.run import Settings, _lighten
+from lib.model import Model
+from lib.training import checkpoint
 
 Companion = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -212,6 +215,31 @@ def test_the_paper_profile_asks_training_for_what_it_knows(companion: Companion)
     assert math.prod(int(paper.RECIPE[k]) for k in at) == 5_000_000
     done = companion("train", *paper.RECIPE, "--data", "nowhere", "--out", "run")
     assert done.stderr.startswith("error: nowhere is not a folder")
+
+
+def test_the_paper_profile_learns_the_bases_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Filter, train, bases, each by its command; called again, the bases that the model has stay."""
+    asked = list[str]()
+    path = paper.model_path(tmp_path)
+
+    def run(step: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        asked.append(" ".join(step[2:4]) if step[2] == "lib" else step[2])
+        if asked[-1] == "lib train" and not path.exists():
+            path.parent.mkdir(parents=True)
+            checkpoint.save(Model(), path, "", {"seed": 1})
+        if asked[-1] == "lib.training.bases":
+            assert step[3:] == [str(path), "--data", str(tmp_path / "data" / "patches")]
+            checkpoint.save(checkpoint.load(path), path, "", {"seed": 1, "bases": {"photographs": 2}})
+        return subprocess.CompletedProcess(step, 0)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    settings = Settings(tmp_path, "paper", data="photographs")
+    paper.prepare(settings)
+    assert asked == ["lib filter", "lib train", "lib.training.bases"]
+    paper.prepare(settings)
+    assert asked[3:] == ["lib filter", "lib train"]
 
 
 def test_list_and_dry_run_compute_nothing(toy: Path, companion: Companion) -> None:

@@ -1,4 +1,4 @@
-"""The paper profile's first two steps: filter your photographs, train on them in full."""
+"""The paper profile's first three steps: filter your photographs, train on them in full, learn the samplers' bases."""
 
 import subprocess
 import sys
@@ -20,23 +20,32 @@ def model_path(root: Path) -> Path:
 
 
 def steps(settings: Settings) -> list[list[str]]:
-    """The commands, in order; each continues where it was interrupted and is quick when all is done."""
-    patches = settings.root / "data" / "patches"
-    out, device = str(model_path(settings.root).parent), settings.device
-    python = [sys.executable, "-m", "lib"]
+    """The commands, in order; the first two go on where they were interrupted and are quick when all is done."""
+    patches, model, device = str(settings.root / "data" / "patches"), model_path(settings.root), settings.device
+    python = [sys.executable, "-m"]
     return [
-        [*python, "filter", settings.data, "--out", str(patches)],
-        [*python, "train", "--data", str(patches), *RECIPE, "--out", out, "--device", device,
+        [*python, "lib", "filter", settings.data, "--out", patches],
+        [*python, "lib", "train", "--data", patches, *RECIPE, "--out", str(model.parent), "--device", device,
          *(["--compile", "--bf16"] if device == "cuda" else [])],
+        [*python, "lib.training.bases", str(model), "--data", patches],
     ]  # fmt: skip
 
 
 def prepare(settings: Settings) -> None:
-    """Run the steps.
+    """Run the steps, the last where the model has no bases yet.
 
     Raises:
         TextureError: one of them failed; its own words are above.
     """
-    for step in steps(settings):
-        if subprocess.run(step, cwd=settings.root, check=False).returncode:
-            raise TextureError(f"`{' '.join(step[1:4])} ...` failed; the same command goes on where it was")
+    from lib.training import checkpoint  # takes seconds, which --list need not wait
+
+    filtering, training, bases = steps(settings)
+    _run(filtering, settings.root)
+    _run(training, settings.root)
+    if "bases" not in checkpoint.recipe(model_path(settings.root)):
+        _run(bases, settings.root)
+
+
+def _run(step: list[str], root: Path) -> None:
+    if subprocess.run(step, cwd=root, check=False).returncode:
+        raise TextureError(f"`{' '.join(step[1:4])} ...` failed; the same command goes on where it was")

@@ -34,13 +34,13 @@ def learn(
     path: Annotated[
         Path, typer.Argument(help="A checkpoint, .safetensors, or a shipped model's name; rewritten.", metavar="MODEL")
     ],
-    data: Annotated[list[Path], typer.Option(help="folder of photographs; repeatable")],
+    data: Annotated[list[Path], typer.Option(help="folder of photographs or of patch shards; repeatable")],
     most: Annotated[int, typer.Option(min=2, help="photographs at most")] = 1000,
 ) -> None:
     """Learn the bases of matching and of diffusion's correction from photographs, and keep them with the model."""
     path = checkpoint.find(path)
     model, recipe = checkpoint.load(path), checkpoint.recipe(path)
-    groups = batches.load(data, 2 * SIDE)[0]
+    groups = load(data)
     photographs = chosen(groups, most)
     rows = [residuals(model, image) for image in track(photographs, "photographs")]
     model.whitening.copy_(whitening(torch.stack(rows)))
@@ -51,12 +51,23 @@ def learn(
     print(f"{checkpoint.save(model, path, card, recipe)}: from {len(rows)} photographs")
 
 
+def load(data: list[Path]) -> batches.Groups:
+    """Photographs that have room for two pieces; or where there are none, as in patch shards, for two of half the side.
+
+    Raises TextureError for folders that have neither.
+    """
+    try:
+        return batches.load(data, 2 * SIDE)[0]
+    except TextureError:
+        return batches.load(data, SIDE)[0]
+
+
 def chosen(groups: batches.Groups, most: int) -> list[Tensor]:
     """At most so many photographs of all groups, [3,H,W] in [0,1]; TextureError for less than two."""
     source = batches.Crops(groups)
     count = sum(source.counts)
     if count < 2:
-        raise TextureError(f"{count} photographs of at least {2 * SIDE} pixels a side; give more")
+        raise TextureError(f"{count} photographs of at least {SIDE} pixels a side; give more")
     places = np.random.default_rng(SEED).permutation(count)[:most]
     return [torch.from_numpy(source.image(int(k)).copy()).permute(2, 0, 1).float() / 255 for k in places]
 

@@ -100,10 +100,20 @@ def train(
     world.leave()
     if world.rank:
         return
-    table = loss_table(trainer.averaged(), patches)
-    for row, losses in table.items():
-        print(f"{row:<12}" + "".join(f"{value:8.4f}" for value in losses))
-    print(write(trainer, data, path, {"sigmas": list(SIGMAS), **table}, minutes))
+    if not finished(path, trainer.step):
+        write(trainer, data, path, {"sigmas": list(SIGMAS), **loss_table(trainer.averaged(), patches)}, minutes)
+    for row, losses in checkpoint.recipe(path)["losses"].items():
+        if row != "sigmas":
+            print(f"{row:<12}" + "".join(f"{value:8.4f}" for value in losses))
+    print(path)
+
+
+def finished(path: Path, step: int) -> bool:
+    """Whether an earlier call wrote the model of this step with its losses: what was added since, its bases, stays."""
+    if not path.exists():
+        return False
+    recipe = checkpoint.recipe(path)
+    return recipe.get("trained_steps") == step and bool(recipe.get("losses"))
 
 
 def write(

@@ -21,17 +21,19 @@ from lib.samplers.match import HasStatistics, Targets
 from lib.statistics.quadratic import periodic_component
 from lib.training.precondition import inverse_root
 
-SIDE = 128  # pixels, of a piece
+SIDE = 128  # pixels, of a piece where the photograph has room for two
 SHARE = 0.05
 FOLDS = 5
 
 
 @torch.no_grad()
 def residuals(model: HasStatistics, photograph: Tensor) -> Tensor:
-    """By how many spreads opposite corners of [3,H,W], both sides at least 2 SIDE, differ in f: [2,d]."""
+    """By how many spreads opposite corners of a photograph [3,H,W], SIDE wide or half as the photograph, differ: [2,d].
+    """
+    side = min(SIDE, *(n // 2 for n in photograph.shape[1:]))
     found = []
     for x in (photograph, photograph.flip(-1)):
-        first, second = x[None, :, :SIDE, :SIDE], x[None, :, -SIDE:, -SIDE:]
+        first, second = x[None, :, :side, :side], x[None, :, -side:, -side:]
         targets = Targets.of(model, first)
         found.append((model.statistics(periodic_component(second)) - targets.mu) / targets.spread)
     return torch.cat(found)
