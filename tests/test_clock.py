@@ -74,7 +74,7 @@ def test_a_command_that_goes_on_from_a_model_draws_other_crops_and_noise(tmp_pat
 
 
 def test_a_finished_training_called_again_keeps_what_was_added_to_its_model(tmp_path: Path) -> None:
-    """The bases of samplers are learned after it; more steps write another model."""
+    """The bases of samplers are learned after it; what is damaged, or of fewer steps, makes room."""
     folder, path = tmp_path / "photographs", tmp_path / "run" / "run.safetensors"
     folder.mkdir()
     for k in range(24):
@@ -87,6 +87,8 @@ def test_a_finished_training_called_again_keeps_what_was_added_to_its_model(tmp_
     checkpoint.save(model, path, "", {**checkpoint.recipe(path), "bases": {"photographs": 2}})
     assert main([*command, "1"]) == 0
     assert checkpoint.load(path).whitening[0, 0] == 2
-    assert main([*command, "2"]) == 0
+    path.write_bytes(b"damaged")
+    assert main([*command, "1"]) == 0
     assert checkpoint.load(path).whitening[0, 0] == 1
-    assert "bases" not in checkpoint.recipe(path)
+    assert main([*command, "2"]) == 0
+    assert checkpoint.recipe(path)["trained_steps"] == 2

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from lib.errors import TextureError
 from lib.training import batches, checkpoint
 from lib.training.card import write_card
 from lib.training.clock import Clock
@@ -110,9 +111,10 @@ def train(
 
 def finished(path: Path, step: int) -> bool:
     """Whether an earlier call wrote the model of this step with its losses: what was added since, its bases, stays."""
-    if not path.exists():
+    try:
+        recipe = checkpoint.recipe(path)
+    except TextureError:  # there is none yet, or what is there is damaged or foreign, and makes room
         return False
-    recipe = checkpoint.recipe(path)
     return recipe.get("trained_steps") == step and bool(recipe.get("losses"))
 
 
