@@ -46,40 +46,40 @@ def test_the_schedule_follows_the_share(monkeypatch: pytest.MonkeyPatch) -> None
     assert trainer.optimiser.param_groups[0]["lr"] == pytest.approx(recipe.rate * 16 / 100)
 
 
-def test_a_command_with_minutes_ends_in_time_with_a_model(tmp_path: Path) -> None:
-    folder, out = tmp_path / "photographs", tmp_path / "timed"
+@pytest.fixture
+def photographs(tmp_path: Path) -> Path:
+    folder = tmp_path / "photographs"
     folder.mkdir()
     for k in range(24):
         Image.fromarray(IMAGE[: 40 + k % 2, :48]).save(folder / f"{k}.png")
+    return folder
+
+
+def test_a_command_with_minutes_ends_in_time_with_a_model(tmp_path: Path, photographs: Path) -> None:
+    out = tmp_path / "timed"
     command = ["train", "--config", "paper", "--batch", "2", "--size", "32", "--grow", "6000", "--minutes", "0.05"]
     start = time.monotonic()
-    assert main([*command, "--data", str(folder), "--out", str(out)]) == 0
+    assert main([*command, "--data", str(photographs), "--out", str(out)]) == 0
     assert time.monotonic() - start < 20
     recipe = checkpoint.recipe(out / "timed.safetensors")
     assert recipe["samples"] == 2 * recipe["trained_steps"] > 0
     assert "% of the time" in lib.load(out / "timed.safetensors").card
 
 
-def test_a_command_that_goes_on_from_a_model_draws_other_crops_and_noise(tmp_path: Path) -> None:
-    folder, start = tmp_path / "photographs", list[str]()
-    folder.mkdir()
-    for k in range(24):
-        Image.fromarray(IMAGE[: 40 + k % 2, :48]).save(folder / f"{k}.png")
+def test_a_command_that_goes_on_from_a_model_draws_other_crops_and_noise(tmp_path: Path, photographs: Path) -> None:
+    start = list[str]()
     for seed in range(3):
         out = tmp_path / f"sitting{seed}"
         command = ["train", "--config", "paper", "--batch", "2", "--size", "32", "--grow", "6000", "--steps", "1"]
-        assert main([*command, *start, "--data", str(folder), "--out", str(out)]) == 0
+        assert main([*command, *start, "--data", str(photographs), "--out", str(out)]) == 0
         start = ["--start", str(out / f"sitting{seed}.safetensors")]
         assert checkpoint.recipe(start[1])["seed"] == seed
 
 
-def test_a_finished_training_called_again_keeps_what_was_added_to_its_model(tmp_path: Path) -> None:
+def test_a_finished_training_called_again_keeps_what_was_added_to_its_model(tmp_path: Path, photographs: Path) -> None:
     """The bases of samplers are learned after it; what is damaged, or of fewer steps, makes room."""
-    folder, path = tmp_path / "photographs", tmp_path / "run" / "run.safetensors"
-    folder.mkdir()
-    for k in range(24):
-        Image.fromarray(IMAGE[: 40 + k % 2, :48]).save(folder / f"{k}.png")
-    command = ["train", "--config", "paper", "--batch", "2", "--size", "32", "--grow", "9", "--data", str(folder),
+    path = tmp_path / "run" / "run.safetensors"
+    command = ["train", "--config", "paper", "--batch", "2", "--size", "32", "--grow", "9", "--data", str(photographs),
                "--out", str(path.parent), "--steps"]  # fmt: skip
     assert main([*command, "1"]) == 0
     model = checkpoint.load(path)

@@ -217,9 +217,7 @@ def test_the_paper_profile_asks_training_for_what_it_knows(companion: Companion)
     assert done.stderr.startswith("error: nowhere is not a folder")
 
 
-def test_the_paper_profile_learns_the_bases_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_paper_profile_learns_the_bases_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Filter, train, bases, each by its command; called again, the bases that the model has stay."""
     asked = list[str]()
     path = paper.model_path(tmp_path)

@@ -67,7 +67,7 @@ def chosen(groups: batches.Groups, most: int) -> list[Tensor]:
     source = batches.Crops(groups)
     count = sum(source.counts)
     if count < 2:
-        raise TextureError(f"{count} photographs of at least {SIDE} pixels a side; give more")
+        raise TextureError(f"{count} photograph of {2 * SIDE} pixels a side, or else of {SIDE}; give two or more")
     places = np.random.default_rng(SEED).permutation(count)[:most]
     return [torch.from_numpy(source.image(int(k)).copy()).permute(2, 0, 1).float() / 255 for k in places]
 

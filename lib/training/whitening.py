@@ -28,8 +28,7 @@ FOLDS = 5
 
 @torch.no_grad()
 def residuals(model: HasStatistics, photograph: Tensor) -> Tensor:
-    """By how many spreads opposite corners of a photograph [3,H,W], SIDE wide or half as the photograph, differ: [2,d].
-    """
+    """By how many spreads opposite corners of [3,H,W] differ in f, SIDE wide or half of the shorter side: [2,d]."""
     side = min(SIDE, *(n // 2 for n in photograph.shape[1:]))
     found = []
     for x in (photograph, photograph.flip(-1)):
