@@ -122,6 +122,14 @@ def apart(picture: Image.Image, side: int) -> Tensor:
     return grid.reshape(-1, 3, side, side).contiguous()
 
 
+def packed(samples: Tensor) -> tuple[bytes, Tensor]:
+    """Samples uint8 [n,3,s,s] as a JPEG, and as they come out of it."""
+    buffer = io.BytesIO()
+    sheet(samples).save(buffer, "JPEG", quality=QUALITY, subsampling=0)
+    with Image.open(buffer) as picture:
+        return buffer.getvalue(), apart(picture, samples.shape[-1])[: len(samples)]
+
+
 def pack(
     cells: Annotated[Path, typer.Argument(help="Folder of a table's cells.")],
     out: Annotated[Path, typer.Argument(help="Where to write; default: into the library.")] = SHIPPED,
@@ -159,9 +167,10 @@ def pack(
             values[name] = values_of(row, exemplar, None if same else measure, out).half().numpy()
         else:
             samples = torch.from_numpy(np.load(cells / row / f"{exemplar}.npy"))
-            sha256, packed = _packed(samples, out / f"{name}.jpg")
-            records[name]["sha256"] = sha256
-            values[name] = measure(packed).half().numpy()
+            content, seen = packed(samples)
+            write_whole(out / f"{name}.jpg", partial(_put, content=content))
+            records[name]["sha256"] = hashlib.sha256(content).hexdigest()
+            values[name] = measure(seen).half().numpy()
         print(name, file=sys.stderr, flush=True)
     network = {"name": measure.name, "dim": measure.dim, "sha256": measure.sha256, "fid": measure.fid}
     floor = {e: curve(cells, protocol, e, measure) for e in columns}
@@ -169,15 +178,6 @@ def pack(
     write_whole(out / FEATURES, lambda path: _npz(path, values))
     write_whole(out / INDEX, lambda path: path.write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8"))
     print(out / INDEX)
-
-
-def _packed(samples: Tensor, path: Path) -> tuple[str, Tensor]:
-    """Samples written as a JPEG: its sha256, and the samples as they come out of it."""
-    buffer = io.BytesIO()
-    sheet(samples).save(buffer, "JPEG", quality=QUALITY, subsampling=0)
-    write_whole(path, partial(_put, content=buffer.getvalue()))
-    with Image.open(buffer) as picture:
-        return hashlib.sha256(buffer.getvalue()).hexdigest(), apart(picture, samples.shape[-1])[: len(samples)]
 
 
 def _put(path: Path, content: bytes) -> None:
