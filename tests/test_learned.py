@@ -10,14 +10,13 @@ import lib
 from lib.energy import predicted_noise
 from lib.model import Model
 from lib.multipliers import multipliers
-from lib.statistics.learned import DEEP, HYBRID, PAIRS, PAPER, WAVES, Architecture, LearnedStatistics
+from lib.statistics.learned import DEEP, HYBRID, PAIRS, PAPER, TONES, WAVES, Architecture, LearnedStatistics
 from lib.statistics.quadratic import Quadratic
 
 COARSEST = 16  # pixels of the image on one of the U-Net's coarsest
 
-all_of_them = pytest.mark.parametrize(
-    "architecture", [WAVES, HYBRID, DEEP, PAIRS, PAPER], ids=["waves", "hybrid", "deep", "pairs", "paper"]
-)
+NAMES = ["waves", "hybrid", "deep", "tones", "pairs", "paper"]
+all_of_them = pytest.mark.parametrize("architecture", [WAVES, HYBRID, DEEP, TONES, PAIRS, PAPER], ids=NAMES)
 
 
 def statistics(architecture: Architecture) -> LearnedStatistics:
@@ -53,6 +52,7 @@ def test_what_each_configuration_reads() -> None:
 
     hybrid: 133 built in, 284 of waves at four octaves, 95 of a U-Net at the three from the second on; pairs: 216, 163.
     deep: 189 of waves at three octaves, 95 and 95 of a network at the second, before each of its blocks and at its end.
+    tones: the same, but for 95 of tones at five octaves in the place of those before its blocks.
     """
     assert (WAVES.known, sum(WAVES.readouts), len(WAVES.readouts)) == (133, 379, 5)
     assert (PAPER.known, PAPER.readouts) == (0, (512,))
@@ -62,6 +62,9 @@ def test_what_each_configuration_reads() -> None:
     assert DEEP.scales == (0, 1, 2, 1, 1, 1, 1, 1)
     assert DEEP.sources[2:4] == ("waves at 1/4", "U-Net at 1/2 before block 1")
     assert DEEP.sources[-1] == HYBRID.sources[4] == "U-Net at 1/2"
+    assert (TONES.known, TONES.readouts) == (133, (47, 63, 79, 95, 19, 19, 19, 19, 19))
+    assert TONES.scales == (0, 1, 2, 1, 0, 1, 2, 3, 4)
+    assert TONES.sources[3:5] == ("U-Net at 1/2", "tones at 1/1")
     assert PAPER.sources == ("U-Net at 1/1",)
     assert HYBRID.scales == PAIRS.scales == (0, 1, 2, 3, 1, 2, 3)
     for architecture in (WAVES, HYBRID, DEEP, PAIRS, PAPER):

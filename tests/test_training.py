@@ -172,6 +172,21 @@ def test_a_block_is_added_and_waves_are_left_out_without_a_change_of_the_rest(tm
 
 
 @pytest.mark.usefixtures("quick_basis")
+def test_tones_are_added_and_early_readings_left_out(tmp_path: Path) -> None:
+    """From `deep` to `tones`: the network and what it reads last keep their values, and of tones nothing is said."""
+    path = tmp_path / "deep.safetensors"
+    cli.write(Trainer(Recipe("deep", steps=1, batch=2, size=32), crops()), [tmp_path], path, {})
+    recipe = Recipe("tones", steps=1, batch=2, size=32, start=str(path))
+    old, new = checkpoint.load(path), Trainer(recipe, crops()).model
+    x, known = lib.exemplar("pebble")[None, :, :64, :64], old.architecture.known
+    with torch.no_grad():
+        f, before, lam = new.statistics(x)[0], old.statistics(x)[0], new.multipliers(x, torch.tensor(0.1))[0]
+    torch.testing.assert_close(f[: known + 189], before[: known + 189], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(f[known + 189 : -95], before[-95:], rtol=1e-4, atol=1e-5)
+    assert not lam[-95:].any()
+
+
+@pytest.mark.usefixtures("quick_basis")
 def test_filters_of_other_dilations_are_another_unet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Though their shapes are the same."""
     path = tmp_path / "wide.safetensors"

@@ -1,6 +1,6 @@
 """f_theta: the learned statistics, spatial averages of what a U-Net reads in an image (Ronneberger et al. 2015).
 
-f_k(y) = mean over pixels of phi_k(y), phi_k a read-out of the U-Net's decoder. Six configurations:
+f_k(y) = mean over pixels of phi_k(y), phi_k a read-out of the U-Net's decoder. Seven configurations:
 
     paper      512 linear read-outs of the last layer, nothing built in (Zhao & Simoncelli);
     waves      133 fixed autocovariances (see quadratic.py) and 379 potentials log(|v|^2 + c^2) at every scale of the
@@ -12,6 +12,7 @@ f_k(y) = mean over pixels of phi_k(y), phi_k a read-out of the U-Net's decoder. 
                potentials are read: it is no U any more, and sees far by convolutions of pixels that lie apart;
     deep       `wide` and a block more, of pixels that lie further apart, read before each block too: 190 potentials,
                95 of them in the places of the waves of the fourth octave;
+    tones      `deep` with 95 potentials of tones (see tones.py) in the places of those read before blocks;
     pairs      as `hybrid`, but for 216 potentials of pairs of waves alone and 163 of the U-Net, c = 1: what the shipped
                model started from.
 
@@ -35,6 +36,8 @@ from torch import Tensor, nn
 
 from lib.statistics.periodic import around, convolve, doubled, even, halved
 from lib.statistics.quadratic import Quadratic
+from lib.statistics.tones import NUMBER as TONES_AN_OCTAVE
+from lib.statistics.tones import Tones
 from lib.statistics.unet import GroupedUNet, along
 from lib.statistics.waves import FIRST, Waves
 
@@ -59,6 +62,7 @@ class Architecture:
     potentials: int = 163  # of the U-Net, where it is apart; in equal parts at the scales 1, 2, ...
     early: int = 0  # of these, how many are read before the last block of the finest scale: before each, in equal parts
     thresholds: bool = False  # of these potentials, learned; False: c = 1
+    tones: int = 0  # octaves at which tones are read, where the U-Net is apart
 
     @property
     def looks(self) -> int:
@@ -66,12 +70,17 @@ class Architecture:
         return self.blocks[0] if self.early else 0
 
     @property
+    def before_tones(self) -> int:
+        """How many of `readouts` there are before those of tones."""
+        return len(self.scales) - self.tones
+
+    @property
     def readouts(self) -> tuple[int, ...]:
         """How many of the network's statistics are read together, in f's order: at the scales of `scales`."""
         depth = len(self.channels)
         if self.apart:
             early, late = parts(self.early, self.looks), parts(self.potentials - self.early, depth)
-            return (*Waves.readouts(self.octaves, self.singles), *early, *late)
+            return (*Waves.readouts(self.octaves, self.singles), *early, *late, *(TONES_AN_OCTAVE,) * self.tones)
         if self.waves:
             return Waves.readouts(depth)
         if self.everywhere:
@@ -82,7 +91,8 @@ class Architecture:
     def scales(self) -> tuple[int, ...]:
         """At which scale each of `readouts` is read, 0 being the image's."""
         if self.apart:
-            return (*range(self.octaves), *(1,) * self.looks, *range(1, 1 + len(self.channels)))
+            network = (*(1,) * self.looks, *range(1, 1 + len(self.channels)))
+            return (*range(self.octaves), *network, *range(self.tones))
         return tuple(range(len(self.readouts)))
 
     @property
@@ -92,7 +102,8 @@ class Architecture:
         names = [f"{'waves' if k < of_waves else 'U-Net'} at 1/{2**scale}" for k, scale in enumerate(self.scales)]
         for block in range(self.looks):
             names[of_waves + block] += f" before block {block + 1}"
-        return tuple(names)
+        of_others = len(names) - self.tones
+        return (*names[:of_others], *(f"tones at 1/{2**s}" for s in range(self.tones)))
 
     @property
     def dim(self) -> int:
@@ -109,6 +120,7 @@ WAVES = Architecture()
 HYBRID = Architecture((48, 96, 160), (2, 2, 2), apart=True, singles=True, potentials=95, thresholds=True)
 WIDE = replace(HYBRID, channels=(96,), blocks=(3,), dilations=(1, 2, 4))
 DEEP = replace(WIDE, blocks=(4,), dilations=(1, 2, 4, 8), octaves=3, potentials=190, early=95)
+TONES = replace(DEEP, potentials=95, early=0, tones=5)
 PAIRS = replace(HYBRID, singles=False, potentials=163, thresholds=False)
 PAPER = Architecture(waves=False)
 # For a GPU: some 10 GFLOP a forward pass at 128x128.
@@ -195,12 +207,15 @@ class LearnedStatistics(nn.Module):
             self.quadratic: Quadratic | None = Quadratic()
             self.waves: Waves | None = Waves(a.octaves, a.singles)
             of_waves = [Waves.log_c(s, a.singles) for s in range(a.octaves)]
-            of_network = [nn.Parameter(torch.zeros(n), a.thresholds) for n in a.readouts[a.octaves :]]
-            self.log_c = nn.ParameterList([*of_waves, *of_network])
+            network = slice(a.octaves, a.before_tones)
+            of_network = [nn.Parameter(torch.zeros(n), a.thresholds) for n in a.readouts[network]]
+            of_tones = [Tones.log_c() for _ in range(a.tones)]
+            self.log_c = nn.ParameterList([*of_waves, *of_network, *of_tones])
+            self.tones = Tones(a.tones) if a.tones else None
             self.unet: UNet | GroupedUNet = GroupedUNet(a.channels, a.blocks, a.dilations, a.early > 0)
             self.read = nn.ModuleList(
                 nn.Conv2d(a.channels[s - 1], n, 1, bias=False)
-                for s, n in zip(a.scales[a.octaves :], a.readouts[a.octaves :], strict=True)
+                for s, n in zip(a.scales[network], a.readouts[network], strict=True)
             )
             return
         octaves = len(a.channels)
@@ -261,11 +276,9 @@ class LearnedStatistics(nn.Module):
     def _network_apart(self, y: Tensor, region: Tensor | None) -> list[Tensor]:
         features = cast(GroupedUNet, self.unet)(conditioned(y), region)
         responses = [along(h, cast(nn.Conv2d, read)) for h, read in zip(features, self.read, strict=True)]
+        squares = [v.float().square() for v in responses] + (self.tones(y, region) if self.tones else [])
         log_c = list(self.log_c)[self.architecture.octaves :]
-        return [
-            torch.log1p(v.float().square() * torch.exp(-2 * c)[:, None, None])
-            for v, c in zip(responses, log_c, strict=True)
-        ]
+        return [torch.log1p(e * torch.exp(-2 * c)[:, None, None]) for e, c in zip(squares, log_c, strict=True)]
 
     def gradient_inverse(self, group: int, variance: Tensor) -> Tensor:
         """One over the typical slope of a group of potentials (of `readouts`): [B,1] -> [B,n].

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from lib.errors import TextureError
 from lib.model import Model
-from lib.statistics.learned import DEEP, HYBRID, LARGE, LARGE_PAPER, PAIRS, PAPER, WAVES, WIDE
+from lib.statistics.learned import DEEP, HYBRID, LARGE, LARGE_PAPER, PAIRS, PAPER, TONES, WAVES, WIDE
 from lib.training import checkpoint
 from lib.training.batches import Crops
 from lib.training.compiled import in_machine_code
@@ -43,7 +43,9 @@ from lib.whole import uninterrupted
 # steps, and matched images lose theirs, though the loss goes on falling.
 WAVES_SHARE, READ_SHARE = 0.05, 0.25
 APART_SHARE = 0.2  # the same for waves that nothing is added to
-CONFIGURATIONS = {"waves": WAVES, "hybrid": HYBRID, "wide": WIDE, "deep": DEEP, "pairs": PAIRS, "paper": PAPER}
+CONFIGURATIONS = {
+    "waves": WAVES, "hybrid": HYBRID, "wide": WIDE, "deep": DEEP, "tones": TONES, "pairs": PAIRS, "paper": PAPER,
+}  # fmt: skip
 ARCHITECTURES = {**CONFIGURATIONS, "large": LARGE, "large-paper": LARGE_PAPER}  # the last two for a GPU
 READ_EVERY = 20  # steps
 PRECONDITION_BATCH = 64  # crops at most: one gradient a statistic
@@ -266,7 +268,7 @@ class Trainer:
         eps = torch.randn(x.shape, generator=generator).to(self.device)
         basis = inverse_root(gram(self.model, x, sigma, eps, relative_weight(x, sigma), waves))
         if a.apart:
-            basis = torch.block_diag(basis, NETWORK_UNIT * torch.eye(a.potentials, device=basis.device))
+            basis = torch.block_diag(basis, NETWORK_UNIT * torch.eye(sum(a.readouts[a.octaves :]), device=basis.device))
         self.model.lambda_phi.preconditioner.copy_(self.world.agreed(basis))
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
 
