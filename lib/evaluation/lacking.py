@@ -17,8 +17,8 @@ from torch import Tensor
 
 from lib.evaluation import shipped
 from lib.evaluation.protocol import LEAST, SOURCES, TILE, Protocol, bytes_of
-from lib.statistics.portilla import PortillaSimoncelli
-from lib.statistics.quadratic import opponent, periodic_component
+from lib.statistics.portilla import Channels, PortillaSimoncelli
+from lib.statistics.quadratic import periodic_component
 
 ORIENTATIONS, COLOURS, SCALES = 4, 3, 4  # of the statistics as they are by default
 FINE = 2  # scales that are called fine
@@ -116,7 +116,8 @@ def between(found: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def colours_alone(images: Tensor, strength: float = 0.18) -> Tensor:
     """Images [n,3,H,W] all of one grey, their colours less the mean colour, so strong in the first: [n,3,H,W]."""
-    u = torch.einsum("ci,nihw->nchw", opponent(), images)[:, 1:]
+    channels = Channels.opponent()
+    u = channels.of(images)
     u = u - u.mean((2, 3), keepdim=True)
-    u = u * (strength / u[0].std().clamp_min(1 / 255))
-    return (torch.einsum("ci,nchw->nihw", opponent()[1:], u) + 0.5).clamp(0, 1)
+    u[:, 0] = 0
+    return channels.image(u * (strength / u[0, 1:].std().clamp_min(1 / 255))).clamp(0, 1)
