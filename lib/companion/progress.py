@@ -15,7 +15,8 @@ class Progress:
     """Redraws one line on a terminal; prints a line now and then elsewhere.
 
     Args:
-        expected: (name, seconds) of each notebook in order; None for a time nobody knows.
+        expected: (name, seconds) of each notebook in order; None for a time nobody knows. They may be another
+            machine's: what is still to come is told at the pace of what is done.
     """
 
     def __init__(self, expected: Sequence[tuple[str, float | None]], console: Console | None = None) -> None:
@@ -23,6 +24,7 @@ class Progress:
         self.expected = dict(expected)
         self.name = ""
         self.where = ""
+        self.foreseen = self.took = 0.0  # of those that ran to their end, seconds expected and seconds taken
         self.begun = time.monotonic()
         self.started = self.begun
         self.printed = self.begun
@@ -56,7 +58,9 @@ class Progress:
     def finish(self, name: str, status: str, seconds: float) -> None:
         """A notebook is done with, one way or another."""
         self.name = ""
-        self.expected.pop(name, None)
+        foreseen = self.expected.pop(name, None)
+        if foreseen and status == "done":
+            self.foreseen, self.took = self.foreseen + foreseen, self.took + seconds
         took = "" if status == "reused" else f", {clock(seconds)}"
         self.say(f"{name}: {status}{took}")
 
@@ -68,9 +72,10 @@ class Progress:
         """Seconds still to come, as far as anybody knows; None when some notebook has never been timed."""
         if any(seconds is None for seconds in self.expected.values()):
             return None
+        pace = self.took / self.foreseen if self.foreseen else 1.0
         spent = time.monotonic() - self.started if self.name else 0.0
-        current = self.expected.get(self.name) or 0.0
-        return sum(filter(None, self.expected.values())) - min(spent, current)
+        current = pace * (self.expected.get(self.name) or 0.0)
+        return pace * sum(filter(None, self.expected.values())) - min(spent, current)
 
     def _line(self) -> Text:
         if not self.name:
