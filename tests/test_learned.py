@@ -52,7 +52,7 @@ def test_what_each_configuration_reads() -> None:
 
     hybrid: 133 built in, 284 of waves at four octaves, 95 of a U-Net at the three from the second on; pairs: 216, 163.
     deep: 189 of waves at three octaves, 95 and 95 of a network at the second, before each of its blocks and at its end.
-    tones: the same, but for 95 of tones at five octaves in the place of those before its blocks.
+    tones: the same, but for 24 of tones at four octaves in the places of the waves' levels of chroma.
     """
     assert (WAVES.known, sum(WAVES.readouts), len(WAVES.readouts)) == (133, 379, 5)
     assert (PAPER.known, PAPER.readouts) == (0, (512,))
@@ -62,12 +62,12 @@ def test_what_each_configuration_reads() -> None:
     assert DEEP.scales == (0, 1, 2, 1, 1, 1, 1, 1)
     assert DEEP.sources[2:4] == ("waves at 1/4", "U-Net at 1/2 before block 1")
     assert DEEP.sources[-1] == HYBRID.sources[4] == "U-Net at 1/2"
-    assert (TONES.known, TONES.readouts) == (133, (47, 63, 79, 95, 19, 19, 19, 19, 19))
-    assert TONES.scales == (0, 1, 2, 1, 0, 1, 2, 3, 4)
-    assert TONES.sources[3:5] == ("U-Net at 1/2", "tones at 1/1")
+    assert (TONES.known, TONES.readouts) == (133, (39, 55, 71, 24, 24, 24, 23, 95, 6, 6, 6, 6))
+    assert TONES.scales == (*DEEP.scales, 0, 1, 2, 3)
+    assert TONES.sources == (*DEEP.sources, "tones at 1/1", "tones at 1/2", "tones at 1/4", "tones at 1/8")
     assert PAPER.sources == ("U-Net at 1/1",)
     assert HYBRID.scales == PAIRS.scales == (0, 1, 2, 3, 1, 2, 3)
-    for architecture in (WAVES, HYBRID, DEEP, PAIRS, PAPER):
+    for architecture in (WAVES, HYBRID, DEEP, TONES, PAIRS, PAPER):
         shapes = [(2, n, 32 >> s, 48 >> s) for s, n in zip(architecture.scales, architecture.readouts, strict=True)]
         assert [tuple(phi.shape) for phi in statistics(architecture).densities(photographs(32, 48))] == shapes
 

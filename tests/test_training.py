@@ -18,7 +18,9 @@ import lib
 from lib.errors import TextureError
 from lib.model import Model
 from lib.multipliers import envelope
-from lib.training import batches, checkpoint, cli, loop
+from lib.statistics.learned import DEEP, TONES
+from lib.statistics.waves import Waves
+from lib.training import batches, checkpoint, cli, loop, start
 from lib.training.loop import Recipe, Trainer, gradient_cosine, rate
 from lib.training.loss import SIGMA_MEDIAN, deep_loss, deep_loss_bf16, draw_sigma
 from lib.training.precondition import FRAME, gram
@@ -101,7 +103,7 @@ def test_training_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("quick_basis")
 def test_training_goes_on_from_another_architecture_with_the_same_unet(tmp_path: Path) -> None:
-    """What has a place is taken; what is tied to single statistics begins anew, lambda's basis among it."""
+    """What has a place is taken, and of lambda what it says of the waves that both have."""
     path = tmp_path / "pairs.safetensors"
     first = Trainer(Recipe("pairs", steps=2, warm=1, batch=2, size=32), crops())
     list(first.run())
@@ -114,10 +116,12 @@ def test_training_goes_on_from_another_architecture_with_the_same_unet(tmp_path:
             assert torch.equal(taken[key], value), key
     assert torch.equal(taken["statistics.read.0.weight"], given["statistics.read.0.weight"][:32])
     assert torch.equal(taken["statistics.waves.first.0.weight"][:24], given["statistics.waves.first.0.weight"])
-    assert not taken["lambda_phi.out.weight"].any()
-    list(second.run())
-    basis = second.model.lambda_phi.preconditioner
-    assert not torch.allclose(basis, given["lambda_phi.preconditioner"], rtol=0.1)
+    out, pairs = taken["lambda_phi.out.weight"], torch.tensor(Waves.potentials(0, singles=False))
+    assert len(pairs) == 27
+    assert out[pairs].any()
+    assert not out[12:32].any()
+    basis, before = (state["lambda_phi.preconditioner"] for state in (taken, given))
+    assert torch.equal(basis[pairs[:, None], pairs], before[:27, :27])
 
 
 @pytest.mark.usefixtures("quick_basis")
@@ -172,18 +176,29 @@ def test_a_block_is_added_and_waves_are_left_out_without_a_change_of_the_rest(tm
 
 
 @pytest.mark.usefixtures("quick_basis")
-def test_tones_are_added_and_early_readings_left_out(tmp_path: Path) -> None:
-    """From `deep` to `tones`: the network and what it reads last keep their values, and of tones nothing is said."""
+def test_tones_take_the_places_of_levels_of_chroma(tmp_path: Path) -> None:
+    """From `deep`: all else keeps its values and, told the mean of what went, its multipliers; tones have none."""
     path = tmp_path / "deep.safetensors"
-    cli.write(Trainer(Recipe("deep", steps=1, batch=2, size=32), crops()), [tmp_path], path, {})
-    recipe = Recipe("tones", steps=1, batch=2, size=32, start=str(path))
-    old, new = checkpoint.load(path), Trainer(recipe, crops()).model
-    x, known = lib.exemplar("pebble")[None, :, :64, :64], old.architecture.known
+    first = Trainer(Recipe("deep", steps=1, batch=2, size=32), crops())
     with torch.no_grad():
-        f, before, lam = new.statistics(x)[0], old.statistics(x)[0], new.multipliers(x, torch.tensor(0.1))[0]
-    torch.testing.assert_close(f[: known + 189], before[: known + 189], rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(f[known + 189 : -95], before[-95:], rtol=1e-4, atol=1e-5)
-    assert not lam[-95:].any()
+        first.model.lambda_phi.out.weight.normal_()
+        skew = torch.randn(379, 379, generator=torch.Generator().manual_seed(0)) / 379**0.5
+        first.model.lambda_phi.preconditioner.copy_(torch.eye(379) + 0.3 * (skew + skew.T))
+    first.average = first.model.state_dict()
+    cli.write(first, [tmp_path], path, {})
+    old, new, x = checkpoint.load(path), Model(TONES), lib.exemplar("pebble")[None, :, :64, :64]
+    assert start.take(new, str(path), lambda: x)
+    with torch.no_grad():
+        f, before = new.statistics(x)[0], old.statistics(x)[0]
+        lam, was = new.multipliers(x, torch.tensor(0.1))[0], old.multipliers(x, torch.tensor(0.1))[0]
+    known, waves = DEEP.known, DEEP.readouts[:3]
+    kept = [known + sum(waves[:s]) + torch.tensor(Waves.potentials(s, tints=False)) for s in range(3)]
+    both = torch.cat([torch.arange(known), *kept, torch.arange(known + sum(waves), DEEP.dim)])
+    assert len(both) == TONES.dim - 24
+    torch.testing.assert_close(f[:-24], before[both], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(lam[:-24], was[both], rtol=1e-3, atol=1e-5)
+    assert lam[:-24].any()
+    assert not lam[-24:].any()
 
 
 @pytest.mark.usefixtures("quick_basis")

@@ -40,12 +40,11 @@ GREY, FINE_COLOURS, COARSE_COLOURS = "contrast: grey, colour", "contrast: two co
 
 @dataclass(frozen=True)
 class Kind:
-    """`number` statistics of one kind; how far samples are by `method`, and what these statistics are, in the mean."""
+    """`number` statistics of one kind, and how far samples are by `method`."""
 
     name: str
     number: int
     distance: Mapping[str, float]
-    value: Mapping[str, float]
 
 
 def kinds(f: PortillaSimoncelli) -> dict[str, Tensor]:
@@ -93,12 +92,7 @@ def by_kind(statistics: Mapping[str, Mapping[str, Tensor]]) -> list[Kind]:
     made = []
     for name, where in kinds(PortillaSimoncelli((TILE, TILE))).items():
         far = {m: torch.stack([d[m][where] for d in distances.values()]) for m in methods}
-        mean = {m: float(far[m].nanmean()) for m in methods}
-        value = {
-            m: float(torch.stack([found[m][:, where].mean() for found in statistics.values()]).mean())
-            for m in ("tiles", *methods)
-        }
-        made.append(Kind(name, len(where), {m: float(torch.tensor(v).exp()) for m, v in mean.items()}, value))
+        made.append(Kind(name, len(where), {m: float(v.nanmean().exp()) for m, v in far.items()}))
     return made
 
 

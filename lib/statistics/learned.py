@@ -12,9 +12,8 @@ f_k(y) = mean over pixels of phi_k(y), phi_k a read-out of the U-Net's decoder. 
                potentials are read: it is no U any more, and sees far by convolutions of pixels that lie apart;
     deep       `wide` and a block more, of pixels that lie further apart, read before each block too: 190 potentials,
                95 of them in the places of the waves of the fourth octave;
-    tones      `deep` with 95 potentials of tones (see tones.py) in the places of those read before blocks;
-    pairs      as `hybrid`, but for 216 potentials of pairs of waves alone and 163 of the U-Net, c = 1: what the shipped
-               model started from.
+    tones      `deep` with 24 potentials of tones (see tones.py) in the places of the waves' levels of chroma;
+    pairs      as `hybrid`, but for 216 potentials of pairs of waves alone and 163 of the U-Net, c = 1: the beginning.
 
 Logarithmic potentials are those of filters whose responses have heavy tails, as in FRAME (Zhu, Wu & Mumford 1998).
 Even before training, waves explain some of what a Gaussian leaves, which the read-outs of an untrained U-Net do not.
@@ -58,7 +57,8 @@ class Architecture:
     everywhere: bool = False  # linear read-outs at every scale of the decoder, in equal parts; False: at the finest
     apart: bool = False  # waves and U-Net have potentials of their own; False: the U-Net adds to the waves
     octaves: int = 4  # of the waves, where they are apart
-    singles: bool = False  # of the waves, where they are apart: ridges and grey levels beside the pairs
+    singles: bool = False  # of the waves, where they are apart: ridges and levels beside the pairs
+    tints: bool = True  # of these levels, those of chroma; False: of luminance alone
     potentials: int = 163  # of the U-Net, where it is apart; in equal parts at the scales 1, 2, ...
     early: int = 0  # of these, how many are read before the last block of the finest scale: before each, in equal parts
     thresholds: bool = False  # of these potentials, learned; False: c = 1
@@ -80,7 +80,8 @@ class Architecture:
         depth = len(self.channels)
         if self.apart:
             early, late = parts(self.early, self.looks), parts(self.potentials - self.early, depth)
-            return (*Waves.readouts(self.octaves, self.singles), *early, *late, *(TONES_AN_OCTAVE,) * self.tones)
+            waves = Waves.readouts(self.octaves, self.singles, self.tints)
+            return (*waves, *early, *late, *(TONES_AN_OCTAVE,) * self.tones)
         if self.waves:
             return Waves.readouts(depth)
         if self.everywhere:
@@ -102,8 +103,7 @@ class Architecture:
         names = [f"{'waves' if k < of_waves else 'U-Net'} at 1/{2**scale}" for k, scale in enumerate(self.scales)]
         for block in range(self.looks):
             names[of_waves + block] += f" before block {block + 1}"
-        of_others = len(names) - self.tones
-        return (*names[:of_others], *(f"tones at 1/{2**s}" for s in range(self.tones)))
+        return (*names[: self.before_tones], *(f"tones at 1/{2**s}" for s in range(self.tones)))
 
     @property
     def dim(self) -> int:
@@ -120,7 +120,7 @@ WAVES = Architecture()
 HYBRID = Architecture((48, 96, 160), (2, 2, 2), apart=True, singles=True, potentials=95, thresholds=True)
 WIDE = replace(HYBRID, channels=(96,), blocks=(3,), dilations=(1, 2, 4))
 DEEP = replace(WIDE, blocks=(4,), dilations=(1, 2, 4, 8), octaves=3, potentials=190, early=95)
-TONES = replace(DEEP, potentials=95, early=0, tones=5)
+TONES = replace(DEEP, tints=False, tones=4)
 PAIRS = replace(HYBRID, singles=False, potentials=163, thresholds=False)
 PAPER = Architecture(waves=False)
 # For a GPU: some 10 GFLOP a forward pass at 128x128.
@@ -205,8 +205,8 @@ class LearnedStatistics(nn.Module):
         self.silent = False
         if a.apart:
             self.quadratic: Quadratic | None = Quadratic()
-            self.waves: Waves | None = Waves(a.octaves, a.singles)
-            of_waves = [Waves.log_c(s, a.singles) for s in range(a.octaves)]
+            self.waves: Waves | None = Waves(a.octaves, a.singles, a.tints)
+            of_waves = [Waves.log_c(s, a.singles, a.tints) for s in range(a.octaves)]
             network = slice(a.octaves, a.before_tones)
             of_network = [nn.Parameter(torch.zeros(n), a.thresholds) for n in a.readouts[network]]
             of_tones = [Tones.log_c() for _ in range(a.tones)]

@@ -55,13 +55,15 @@ def _sources(octave: int) -> list[list[int]]:
 class Waves(nn.Module):
     """y [B,3,H,W] -> responses and moduli by octave; `readouts` potentials and `responses` channels at each."""
 
-    def __init__(self, octaves: int, singles: bool = True) -> None:
-        """Without `singles` there are no ridges and no grey levels: what does not come in pairs."""
+    def __init__(self, octaves: int, singles: bool = True, tints: bool = True) -> None:
+        """Without `singles` there are no ridges and no levels: what comes alone; without `tints` none of chroma."""
         super().__init__()
-        self.octaves, self.singles = octaves, singles
+        self.octaves, self.singles, self.tints = octaves, singles, tints
         ridges = ANGLES if singles else 0
         self.first = nn.ModuleList(nn.Conv2d(3, 2 * FIRST + ridges, SIDE, bias=singles) for _ in range(octaves))
-        self.levels = nn.ModuleList(nn.Conv2d(3, len(_levels(s)), 1) for s in range(octaves if singles else 0))
+        self.levels = nn.ModuleList(
+            nn.Conv2d(3, len(Waves.levels_of(s, tints)), 1) for s in range(octaves if singles else 0)
+        )
         self.second = nn.ModuleList(
             nn.Conv2d(FIRST * s, 2 * contrast_waves(s), SIDE, bias=False) for s in range(1, octaves)
         )
@@ -70,9 +72,23 @@ class Waves(nn.Module):
                 self._start(s)
 
     @staticmethod
-    def readouts(octaves: int, singles: bool = True) -> tuple[int, ...]:
+    def levels_of(octave: int, tints: bool = True) -> list[int]:
+        """Which levels there are at an octave of all that there could be: indices."""
+        return [k for k, (colour, _) in enumerate(_levels(octave)) if tints or colour == 0]
+
+    @staticmethod
+    def potentials(octave: int, singles: bool = True, tints: bool = True) -> list[int]:
+        """Which potentials there are at an octave of all that there could be: indices, of pairs, of singles, pooled."""
+        ridges = _pairs(octave)
+        levels = ridges + ANGLES
+        pooled = levels + len(_levels(octave))
+        alone = [*range(ridges, levels), *(levels + k for k in Waves.levels_of(octave, tints))]
+        return [*range(ridges), *(alone if singles else []), *range(pooled, pooled + 3 * len(POOLED_C))]
+
+    @staticmethod
+    def readouts(octaves: int, singles: bool = True, tints: bool = True) -> tuple[int, ...]:
         """Number of potentials at each octave."""
-        return tuple(_pairs(s) + singles * _singles(s) + 3 * len(POOLED_C) for s in range(octaves))
+        return tuple(len(Waves.potentials(s, singles, tints)) for s in range(octaves))
 
     @staticmethod
     def responses(octave: int) -> int:
@@ -110,11 +126,12 @@ class Waves(nn.Module):
         return torch.cat([energy, singles.square(), pooled.repeat(1, len(POOLED_C), 1, 1)], 1)
 
     @staticmethod
-    def log_c(octave: int, singles: bool = True) -> Tensor:
+    def log_c(octave: int, singles: bool = True, tints: bool = True) -> Tensor:
         """ln c of each potential log(|v|^2 + c^2) at first: [readouts[s]]."""
         least, most = (math.log(c) for c in C_RANGE)
-        alone = torch.empty(_pairs(octave) + singles * _singles(octave)).uniform_(least, most)
-        return torch.cat([alone, torch.tensor(POOLED_C).log().repeat_interleave(3)])
+        pooled = torch.tensor(POOLED_C).log().repeat_interleave(3)
+        alone = torch.empty(len(Waves.potentials(octave, singles, tints)) - len(pooled)).uniform_(least, most)
+        return torch.cat([alone, pooled])
 
     def _start(self, s: int) -> None:
         colours, gabors = opponent(), _gabors()  # [3,3], [2 ANGLES,SIDE,SIDE] (even, odd, even, ...)
@@ -124,8 +141,9 @@ class Waves(nn.Module):
             filters += [colours[0][:, None, None] * gabors[2 * angle] for angle in range(ANGLES)]
             cast(Tensor, first.bias).copy_(torch.tensor([0.0] * 2 * FIRST + [-RIDGE_OFFSET] * ANGLES))
             levels = _conv(self.levels, s)
-            levels.weight.copy_(torch.stack([colours[c] for c, _ in _levels(s)])[:, :, None, None])
-            cast(Tensor, levels.bias).copy_(torch.tensor([-offset for _, offset in _levels(s)]))
+            starts = [_levels(s)[k] for k in Waves.levels_of(s, self.tints)]
+            levels.weight.copy_(torch.stack([colours[c] for c, _ in starts])[:, :, None, None])
+            cast(Tensor, levels.bias).copy_(torch.tensor([-offset for _, offset in starts]))
         first.weight.copy_(torch.stack(filters))
         if s:
             second = _conv(self.second, s - 1).weight

@@ -117,7 +117,7 @@ class Trainer:
         self.recipe, self.crops, self.device, self.world = recipe, crops, torch.device(device), world
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
         self.model = Model(ARCHITECTURES[recipe.configuration], recipe.configuration)
-        self._has_basis = take(self.model, recipe.start) if recipe.start else False
+        self._has_basis = take(self.model, recipe.start, self._unseen) if recipe.start else False
         self.model.to(self.device, memory_format=self.layout)  # type: ignore[call-overload]
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self.optimiser = self._optimiser()
@@ -256,13 +256,16 @@ class Trainer:
             if value.is_floating_point():
                 self.average[key].lerp_(value.detach(), 1 - keep)
 
+    def _unseen(self) -> Tensor:
+        """A batch that training does not see."""
+        return self.crops.batch(-1 & 0xFFFFFFFF, min(2 * self.recipe.batch, PRECONDITION_BATCH), self.recipe.size)
+
     def _precondition(self) -> None:
         """Give lambda its basis, from a batch that training does not see."""
         a = self.model.architecture
         self.model.statistics.silent = not a.apart
         waves = sum(a.readouts[: a.octaves]) if a.apart else None
-        count = min(2 * self.recipe.batch, PRECONDITION_BATCH)
-        x = self.crops.batch(-1 & 0xFFFFFFFF, count, self.recipe.size).to(self.device)
+        x = self._unseen().to(self.device)
         generator = torch.Generator().manual_seed(self.recipe.seed)
         sigma = draw_sigma(len(x), generator).to(self.device)
         eps = torch.randn(x.shape, generator=generator).to(self.device)
