@@ -13,14 +13,11 @@ all pictures, lies far outside what a grey one has: without tones, samples have 
 import torch
 from torch import Tensor, nn
 
-from lib.statistics.periodic import halved
-from lib.statistics.quadratic import opponent
-from lib.statistics.unet import normalised
+from lib.statistics.hues import measured_chromas
 
 OFFSETS = (-0.6, 0.0, 0.6)  # standard deviations
 WIDTH = 0.25
 NUMBER = 2 * len(OFFSETS)
-GAIN = 3.0  # so that what `normalised` takes for no contrast is a standard deviation of 1/300
 
 
 class Tones(nn.Module):
@@ -33,14 +30,11 @@ class Tones(nn.Module):
 
     def forward(self, y: Tensor, window: Tensor | None = None) -> list[Tensor]:
         """Means and variances are those under a window [H,W] of any resolution, not negative, if there is one."""
-        u = GAIN * torch.einsum("ci,bihw->bchw", opponent().to(y)[1:], y - 0.5)
-        found = []
-        for s, offsets in enumerate(self.offsets):
-            if s:
-                u = halved(u)
-            unit = normalised(u.flatten(0, 1)[:, None], window).reshape(u.shape)  # each chroma is a group of its own
-            found.append((unit[:, :, None] - offsets[:, :, None, None]).square().flatten(1, 2))
-        return found
+        chromas = measured_chromas(y, self.octaves, window)
+        return [
+            (u[:, :, None] - o[:, :, None, None]).square().flatten(1, 2)
+            for u, o in zip(chromas, self.offsets, strict=True)
+        ]
 
     @staticmethod
     def log_c() -> Tensor:
