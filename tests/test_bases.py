@@ -177,7 +177,7 @@ def test_a_file_without_them_has_its_own(tmp_path: Path) -> None:
     assert model.directions is None
 
 
-@pytest.mark.parametrize("name", ["small", "waves", "default", "next"])
+@pytest.mark.parametrize("name", ["small", "waves", "default"])
 def test_what_is_shipped_has_them(name: str) -> None:
     model = checkpoint.load(name)
     assert model.directions is not None

@@ -10,13 +10,13 @@ import lib
 from lib.energy import predicted_noise
 from lib.model import Model
 from lib.multipliers import multipliers
-from lib.statistics.learned import DEEP, HUES, HYBRID, PAIRS, PAPER, TONES, WAVES, Architecture, LearnedStatistics
+from lib.statistics.learned import DEEP, HUES, HYBRID, PAIRS, PAPER, WAVES, Architecture, LearnedStatistics
 from lib.statistics.quadratic import Quadratic
 
 COARSEST = 16  # pixels of the image on one of the U-Net's coarsest
 
-NAMES = ["waves", "hybrid", "deep", "tones", "hues", "pairs", "paper"]
-all_of_them = pytest.mark.parametrize("architecture", [WAVES, HYBRID, DEEP, TONES, HUES, PAIRS, PAPER], ids=NAMES)
+NAMES = ["waves", "hybrid", "deep", "hues", "pairs", "paper"]
+all_of_them = pytest.mark.parametrize("architecture", [WAVES, HYBRID, DEEP, HUES, PAIRS, PAPER], ids=NAMES)
 
 
 def statistics(architecture: Architecture) -> LearnedStatistics:
@@ -52,8 +52,7 @@ def test_what_each_configuration_reads() -> None:
 
     hybrid: 133 built in, 284 of waves at four octaves, 95 of a U-Net at the three from the second on; pairs: 216, 163.
     deep: 189 of waves at three octaves, 95 and 95 of a network at the second, before each of its blocks and at its end.
-    tones: the same, but for 24 of tones at four octaves in the places of the waves' levels of chroma.
-    hues: the same, of hues.
+    hues: the same, but for 24 of hues at four octaves in the places of the waves' levels of chroma.
     """
     assert (WAVES.known, sum(WAVES.readouts), len(WAVES.readouts)) == (133, 379, 5)
     assert (PAPER.known, PAPER.readouts) == (0, (512,))
@@ -63,14 +62,12 @@ def test_what_each_configuration_reads() -> None:
     assert DEEP.scales == (0, 1, 2, 1, 1, 1, 1, 1)
     assert DEEP.sources[2:4] == ("waves at 1/4", "U-Net at 1/2 before block 1")
     assert DEEP.sources[-1] == HYBRID.sources[4] == "U-Net at 1/2"
-    assert (TONES.known, TONES.readouts) == (133, (39, 55, 71, 24, 24, 24, 23, 95, 6, 6, 6, 6))
-    assert TONES.scales == (*DEEP.scales, 0, 1, 2, 3)
-    assert TONES.sources == (*DEEP.sources, "tones at 1/1", "tones at 1/2", "tones at 1/4", "tones at 1/8")
-    assert (HUES.readouts, HUES.scales) == (TONES.readouts, TONES.scales)
-    assert HUES.sources[-4:] == ("hues at 1/1", "hues at 1/2", "hues at 1/4", "hues at 1/8")
+    assert (HUES.known, HUES.readouts) == (133, (39, 55, 71, 24, 24, 24, 23, 95, 6, 6, 6, 6))
+    assert HUES.scales == (*DEEP.scales, 0, 1, 2, 3)
+    assert HUES.sources == (*DEEP.sources, "hues at 1/1", "hues at 1/2", "hues at 1/4", "hues at 1/8")
     assert PAPER.sources == ("U-Net at 1/1",)
     assert HYBRID.scales == PAIRS.scales == (0, 1, 2, 3, 1, 2, 3)
-    for architecture in (WAVES, HYBRID, DEEP, TONES, PAIRS, PAPER):
+    for architecture in (WAVES, HYBRID, DEEP, HUES, PAIRS, PAPER):
         shapes = [(2, n, 32 >> s, 48 >> s) for s, n in zip(architecture.scales, architecture.readouts, strict=True)]
         assert [tuple(phi.shape) for phi in statistics(architecture).densities(photographs(32, 48))] == shapes
 

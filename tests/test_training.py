@@ -18,7 +18,7 @@ import lib
 from lib.errors import TextureError
 from lib.model import Model
 from lib.multipliers import envelope
-from lib.statistics.learned import DEEP, TONES
+from lib.statistics.learned import DEEP, HUES
 from lib.statistics.waves import Waves
 from lib.training import batches, checkpoint, cli, loop, start
 from lib.training.loop import Recipe, Trainer, gradient_cosine, rate
@@ -176,8 +176,8 @@ def test_a_block_is_added_and_waves_are_left_out_without_a_change_of_the_rest(tm
 
 
 @pytest.mark.usefixtures("quick_basis")
-def test_tones_take_the_places_of_levels_of_chroma(tmp_path: Path) -> None:
-    """From `deep`: all else keeps its values and, told the mean of what went, its multipliers; tones have none."""
+def test_hues_take_the_places_of_levels_of_chroma(tmp_path: Path) -> None:
+    """From `deep`: all else keeps its values and, told the mean of what went, its multipliers; hues have none."""
     path = tmp_path / "deep.safetensors"
     first = Trainer(Recipe("deep", steps=1, batch=2, size=32), crops())
     with torch.no_grad():
@@ -186,7 +186,7 @@ def test_tones_take_the_places_of_levels_of_chroma(tmp_path: Path) -> None:
         first.model.lambda_phi.preconditioner.copy_(torch.eye(379) + 0.3 * (skew + skew.T))
     first.average = first.model.state_dict()
     cli.write(first, [tmp_path], path, {})
-    old, new, x = checkpoint.load(path), Model(TONES), lib.exemplar("pebble")[None, :, :64, :64]
+    old, new, x = checkpoint.load(path), Model(HUES), lib.exemplar("pebble")[None, :, :64, :64]
     assert start.take(new, str(path), lambda: x)
     with torch.no_grad():
         f, before = new.statistics(x)[0], old.statistics(x)[0]
@@ -194,7 +194,7 @@ def test_tones_take_the_places_of_levels_of_chroma(tmp_path: Path) -> None:
     known, waves = DEEP.known, DEEP.readouts[:3]
     kept = [known + sum(waves[:s]) + torch.tensor(Waves.potentials(s, tints=False)) for s in range(3)]
     both = torch.cat([torch.arange(known), *kept, torch.arange(known + sum(waves), DEEP.dim)])
-    assert len(both) == TONES.dim - 24
+    assert len(both) == HUES.dim - 24
     torch.testing.assert_close(f[:-24], before[both], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(lam[:-24], was[both], rtol=1e-3, atol=1e-5)
     assert lam[:-24].any()

@@ -12,7 +12,7 @@ from lib.evaluation.features import Features
 from lib.evaluation.protocol import Protocol
 from lib.model import Model
 from lib.samplers.match import Targets, mismatch
-from lib.statistics.learned import DEEP
+from lib.statistics.learned import DEEP, HUES
 from lib.training.checkpoint import load
 
 COLOURS = Features("mean colours", 3, "0" * 64, False, lambda images: images.double().mean((2, 3)))
@@ -35,6 +35,19 @@ def test_what_blocks_are_given_is_one_part() -> None:
     before = parts["U-Net at 1/2 before its blocks"]
     assert before.stop - before.start == DEEP.early
     assert list(parts.values())[-1].start == before.stop
+
+
+def test_hues_of_all_octaves_are_one_part() -> None:
+    name, hues = list(unmatched.parts(Model(HUES)).items())[-1]
+    assert (name, hues) == ("hues", slice(HUES.dim - 24, HUES.dim))
+
+
+def test_parts_are_chosen_by_name(model: Model) -> None:
+    parts = unmatched.parts(model)
+    assert unmatched.chosen(parts, None) == parts
+    assert list(unmatched.chosen(parts, ["waves at 1/4", unmatched.NONE])) == [unmatched.NONE, "waves at 1/4"]
+    with pytest.raises(TextureError, match=r"no statistics 'hues'; what may be left out: none, built in, waves at 1/1"):
+        unmatched.chosen(parts, ["hues"])
 
 
 def test_without_nothing_is_the_model_itself(model: Model) -> None:
@@ -86,7 +99,7 @@ def test_rows_are_made_once_and_their_pictures_are_theirs(tmp_path: Path, monkey
     monkeypatch.setattr(unmatched, "samples", grey)
     monkeypatch.setattr(unmatched, "load_features", lambda _: COLOURS)
     for _ in range(2):
-        unmatched.measure(tmp_path, ["cloth"], "waves", side=32)
+        unmatched.measure(tmp_path, ["cloth"], checkpoint="waves", side=32)
     rows = unmatched.shipped(tmp_path)
     assert [row.group for row in rows] == list(unmatched.parts(load("waves")))
     assert len(asked) == len(rows)
@@ -94,7 +107,7 @@ def test_rows_are_made_once_and_their_pictures_are_theirs(tmp_path: Path, monkey
     assert all(row.low <= row.frechet <= row.high for row in rows)
     assert all(unmatched.picture(row, tmp_path).shape == (3, 32, 32) for row in rows)
     with pytest.raises(TextureError, match="name another folder"):
-        unmatched.measure(tmp_path, ["cloth"], "small", side=32)
+        unmatched.measure(tmp_path, ["cloth"], checkpoint="small", side=32)
     (tmp_path / rows[0].picture).write_bytes(b"")
     with pytest.raises(TextureError, match="is not the picture"):
         unmatched.picture(rows[0], tmp_path)

@@ -2,9 +2,9 @@
 
     python -m lib.evaluation.unmatched OUT
 
-Groups are those of `worth.py`, which asks the denoiser (all that is read before blocks being one), and the statistics
-that are built in. Samples, crops and features are those of the table (see `protocol.py`); what is left of the
-statistics is measured in a basis of its own, from the same covariance over pieces of photographs (see
+Groups are those of `worth.py`, which asks the denoiser (all that is read before blocks being one, and all hues one),
+and the statistics that are built in. Samples, crops and features are those of the table (see `protocol.py`); what is
+left of the statistics is measured in a basis of its own, from the same covariance over pieces of photographs (see
 `training/whitening.py`).
 
 Samples and rows are written as they are done, so the same command goes on where it was.
@@ -23,6 +23,7 @@ import typer
 from torch import Tensor
 
 from lib.command import run
+from lib.errors import TextureError
 from lib.evaluation import rows as rows_of
 from lib.evaluation.cells import cell, featured
 from lib.evaluation.features import load_features
@@ -72,15 +73,23 @@ def picture(row: Row, folder: Path = SHIPPED) -> Tensor:
 def parts(model: Model) -> dict[str, slice]:
     """What may be left out, by name: nothing, what is built in, each group of learned statistics.
 
-    What a network's blocks are given is one group.
+    What a network's blocks are given is one group, and hues are one.
     """
     found = {NONE: slice(0, 0)}
     if model.architecture.known:
         found[BUILT_IN] = slice(0, model.architecture.known)
     for name, part in groups(model).items():
-        name = re.sub(r"before block \d+", "before its blocks", name)
+        name = re.sub(r"before block \d+", "before its blocks", re.sub(r"hues at .*", "hues", name))
         found[name] = slice(found.get(name, part).start, part.stop)
     return found
+
+
+def chosen(found: dict[str, slice], names: list[str] | None) -> dict[str, slice]:
+    """Of all parts those that are named, in their order; all where none is. TextureError for what is no part."""
+    foreign = [name for name in names or () if name not in found]
+    if foreign:
+        raise TextureError(f"the model has no statistics {foreign[0]!r}; what may be left out: {', '.join(found)}")
+    return {name: part for name, part in found.items() if not names or name in names}
 
 
 def without(model: Model, part: slice) -> Measure:
@@ -102,6 +111,7 @@ def samples(protocol: Protocol, name: str, measure: Measure) -> Tensor:
 def measure(
     out: Annotated[Path, typer.Argument(help="Folder of the samples and of the table.")],
     exemplar: Annotated[list[str] | None, typer.Option(help="May be repeated; default: the nine.")] = None,
+    group: Annotated[list[str] | None, typer.Option(help="Left out; may be repeated; default: each in turn.")] = None,
     checkpoint: Annotated[str, typer.Option(help="A shipped model or the path of one.")] = "default",
     features: Annotated[
         str, typer.Option(help="fid (downloaded), or a path of weights.", show_default="TEXTURES_INCEPTION, else fid")
@@ -110,6 +120,7 @@ def measure(
 ) -> None:
     """Distances of samples that are matched without each group of statistics in turn."""
     model, protocol = load(checkpoint), Protocol(LEAST, side)
+    asked_for = chosen(parts(model), group)
     judge = load_features(features or None)
     weights = hashlib.sha256(find(checkpoint).read_bytes()).hexdigest()
     rows_of.agreed(out, {"weights": weights, "features": judge.sha256, "side": side})
@@ -117,20 +128,20 @@ def measure(
     for name in exemplar or EXEMPLARS:
         reference = judge(protocol.reference(name))
         floor = frechet(judge(protocol.crops(name)), reference)
-        for group, part in parts(model).items():
-            if any((row.exemplar, row.group) == (name, group) for row in rows):
+        for left_out, part in asked_for.items():
+            if any((row.exemplar, row.group) == (name, left_out) for row in rows):
                 continue
-            print(f"{name} without {group}", file=sys.stderr, flush=True)
+            print(f"{name} without {left_out}", file=sys.stderr, flush=True)
             make = partial(samples, protocol, name, without(model, part))
             asked = {"n": protocol.n, "side": side, "weights": weights}
-            made = cell(out, group.replace("/", "-"), name, asked, make)
+            made = cell(out, left_out.replace("/", "-"), name, asked, make)
             found = bootstrap(featured(out, made, judge), reference)
             value, low, high, own = (round(v, 4) for v in (found.value, found.low, found.high, floor))
-            path = f"{name}-{group}.jpg".replace("/", "-").replace(" ", "-")
+            path = f"{name}-{left_out}.jpg".replace("/", "-").replace(" ", "-")
             digest = rows_of.write_picture(out / path, made.images[0] / 255)
-            rows.append(Row(name, group, part.stop - part.start, protocol.n, value, low, high, own, path, digest))
+            rows.append(Row(name, left_out, part.stop - part.start, protocol.n, value, low, high, own, path, digest))
             rows_of.write(out / TABLE, rows)
-            print(f"{name:<8} without {group:<12} {found.value:6.2f}", flush=True)
+            print(f"{name:<8} without {left_out:<12} {found.value:6.2f}", flush=True)
 
 
 if __name__ == "__main__":

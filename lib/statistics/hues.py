@@ -12,7 +12,6 @@ a grey one has: without hues, samples have clouds of faint colours.
 """
 
 import math
-from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -32,27 +31,22 @@ class Hues(nn.Module):
 
     def __init__(self, octaves: int) -> None:
         super().__init__()
-        self.octaves = octaves
         self.points = nn.ParameterList(_points() for _ in range(octaves))
 
     def forward(self, y: Tensor, window: Tensor | None = None) -> list[Tensor]:
         """Means and variances are those under a window [H,W] of any resolution, not negative, if there is one."""
-        chromas = measured_chromas(y, self.octaves, window)
-        return [(u[:, None] - p[:, :, None, None]).square().sum(2) for u, p in zip(chromas, self.points, strict=True)]
+        u, squares = GAIN * torch.einsum("ci,bihw->bchw", opponent().to(y)[1:], y - 0.5), list[Tensor]()
+        for s, p in enumerate(self.points):
+            if s:
+                u = halved(u)
+            chromas = normalised(u.flatten(0, 1)[:, None], window).reshape(u.shape)  # each chroma is a group of its own
+            squares.append((chromas[:, None] - p[:, :, None, None]).square().sum(2))
+        return squares
 
     @staticmethod
     def log_c() -> Tensor:
         """ln c of the potentials log(1 + d / c^2) of an octave at first: [NUMBER]."""
         return torch.tensor(WIDTHS).log()
-
-
-def measured_chromas(y: Tensor, octaves: int, window: Tensor | None = None) -> Iterator[Tensor]:
-    """Both chromas of y [B,3,H,W] at each octave, each less its mean and at variance one: [B,2,H/2^s,W/2^s]."""
-    u = GAIN * torch.einsum("ci,bihw->bchw", opponent().to(y)[1:], y - 0.5)
-    for s in range(octaves):
-        if s:
-            u = halved(u)
-        yield normalised(u.flatten(0, 1)[:, None], window).reshape(u.shape)  # each chroma is a group of its own
 
 
 def _points() -> Tensor:

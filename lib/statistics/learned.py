@@ -1,6 +1,6 @@
 """f_theta: the learned statistics, spatial averages of what a U-Net reads in an image (Ronneberger et al. 2015).
 
-f_k(y) = mean over pixels of phi_k(y), phi_k a read-out of the U-Net's decoder. Eight configurations:
+f_k(y) = mean over pixels of phi_k(y), phi_k a read-out of the U-Net's decoder. Seven configurations:
 
     paper      512 linear read-outs of the last layer, nothing built in (Zhao & Simoncelli);
     waves      133 fixed autocovariances (see quadratic.py) and 379 potentials log(|v|^2 + c^2) at every scale of the
@@ -12,8 +12,7 @@ f_k(y) = mean over pixels of phi_k(y), phi_k a read-out of the U-Net's decoder. 
                potentials are read: it is no U any more, and sees far by convolutions of pixels that lie apart;
     deep       `wide` and a block more, of pixels that lie further apart, read before each block too: 190 potentials,
                95 of them in the places of the waves of the fourth octave;
-    tones      `deep` with 24 potentials of tones (see tones.py) in the places of the waves' levels of chroma;
-    hues       the same, of hues (see hues.py);
+    hues       `deep` with 24 potentials of hues (see hues.py) in the places of the waves' levels of chroma;
     pairs      as `hybrid`, but for 216 potentials of pairs of waves alone and 163 of the U-Net, c = 1: the beginning.
 
 Logarithmic potentials are those of filters whose responses have heavy tails, as in FRAME (Zhu, Wu & Mumford 1998).
@@ -38,8 +37,6 @@ from lib.statistics.hues import NUMBER as HUES_AN_OCTAVE
 from lib.statistics.hues import Hues
 from lib.statistics.periodic import around, convolve, doubled, even, halved
 from lib.statistics.quadratic import Quadratic
-from lib.statistics.tones import NUMBER as TONES_AN_OCTAVE
-from lib.statistics.tones import Tones
 from lib.statistics.unet import GroupedUNet, along
 from lib.statistics.waves import FIRST, Waves
 
@@ -65,8 +62,7 @@ class Architecture:
     potentials: int = 163  # of the U-Net, where it is apart; in equal parts at the scales 1, 2, ...
     early: int = 0  # of these, how many are read before the last block of the finest scale: before each, in equal parts
     thresholds: bool = False  # of these potentials, learned; False: c = 1
-    tones: int = 0  # octaves at which tones are read, where the U-Net is apart
-    hues: int = 0  # and hues
+    hues: int = 0  # octaves at which hues are read, where the U-Net is apart
 
     @property
     def looks(self) -> int:
@@ -74,9 +70,9 @@ class Architecture:
         return self.blocks[0] if self.early else 0
 
     @property
-    def before_tones(self) -> int:
-        """How many of `readouts` there are before those of tones."""
-        return len(self.scales) - self.tones - self.hues
+    def before_hues(self) -> int:
+        """How many of `readouts` there are before those of hues."""
+        return len(self.scales) - self.hues
 
     @property
     def readouts(self) -> tuple[int, ...]:
@@ -85,7 +81,7 @@ class Architecture:
         if self.apart:
             early, late = parts(self.early, self.looks), parts(self.potentials - self.early, depth)
             waves = Waves.readouts(self.octaves, self.singles, self.tints)
-            return (*waves, *early, *late, *(TONES_AN_OCTAVE,) * self.tones, *(HUES_AN_OCTAVE,) * self.hues)
+            return (*waves, *early, *late, *(HUES_AN_OCTAVE,) * self.hues)
         if self.waves:
             return Waves.readouts(depth)
         if self.everywhere:
@@ -97,7 +93,7 @@ class Architecture:
         """At which scale each of `readouts` is read, 0 being the image's."""
         if self.apart:
             network = (*(1,) * self.looks, *range(1, 1 + len(self.channels)))
-            return (*range(self.octaves), *network, *range(self.tones), *range(self.hues))
+            return (*range(self.octaves), *network, *range(self.hues))
         return tuple(range(len(self.readouts)))
 
     @property
@@ -107,8 +103,7 @@ class Architecture:
         names = [f"{'waves' if k < of_waves else 'U-Net'} at 1/{2**scale}" for k, scale in enumerate(self.scales)]
         for block in range(self.looks):
             names[of_waves + block] += f" before block {block + 1}"
-        return (*names[: self.before_tones], *(f"tones at 1/{2**s}" for s in range(self.tones)),
-                *(f"hues at 1/{2**s}" for s in range(self.hues)))  # fmt: skip
+        return (*names[: self.before_hues], *(f"hues at 1/{2**s}" for s in range(self.hues)))
 
     @property
     def dim(self) -> int:
@@ -125,12 +120,11 @@ WAVES = Architecture()
 HYBRID = Architecture((48, 96, 160), (2, 2, 2), apart=True, singles=True, potentials=95, thresholds=True)
 WIDE = replace(HYBRID, channels=(96,), blocks=(3,), dilations=(1, 2, 4))
 DEEP = replace(WIDE, blocks=(4,), dilations=(1, 2, 4, 8), octaves=3, potentials=190, early=95)
-TONES = replace(DEEP, tints=False, tones=4)
 HUES = replace(DEEP, tints=False, hues=4)
 PAIRS = replace(HYBRID, singles=False, potentials=163, thresholds=False)
 PAPER = Architecture(waves=False)
 # For a GPU: some 10 GFLOP a forward pass at 128x128.
-LARGE = replace(DEEP, channels=(128,))
+LARGE = replace(HUES, channels=(128,))
 LARGE_PAPER = replace(PAPER, channels=(80, 128, 160, 192, 256), blocks=(1, 1, 2, 2, 2))
 
 
@@ -213,12 +207,10 @@ class LearnedStatistics(nn.Module):
             self.quadratic: Quadratic | None = Quadratic()
             self.waves: Waves | None = Waves(a.octaves, a.singles, a.tints)
             of_waves = [Waves.log_c(s, a.singles, a.tints) for s in range(a.octaves)]
-            network = slice(a.octaves, a.before_tones)
+            network = slice(a.octaves, a.before_hues)
             of_network = [nn.Parameter(torch.zeros(n), a.thresholds) for n in a.readouts[network]]
-            of_tones = [Tones.log_c() for _ in range(a.tones)]
-            of_tones += [Hues.log_c() for _ in range(a.hues)]
-            self.log_c = nn.ParameterList([*of_waves, *of_network, *of_tones])
-            self.tones: Tones | Hues | None = Tones(a.tones) if a.tones else Hues(a.hues) if a.hues else None
+            self.log_c = nn.ParameterList([*of_waves, *of_network, *(Hues.log_c() for _ in range(a.hues))])
+            self.hues = Hues(a.hues) if a.hues else None
             self.unet: UNet | GroupedUNet = GroupedUNet(a.channels, a.blocks, a.dilations, a.early > 0)
             self.read = nn.ModuleList(
                 nn.Conv2d(a.channels[s - 1], n, 1, bias=False)
@@ -283,7 +275,7 @@ class LearnedStatistics(nn.Module):
     def _network_apart(self, y: Tensor, region: Tensor | None) -> list[Tensor]:
         features = cast(GroupedUNet, self.unet)(conditioned(y), region)
         responses = [along(h, cast(nn.Conv2d, read)) for h, read in zip(features, self.read, strict=True)]
-        squares = [v.float().square() for v in responses] + (self.tones(y, region) if self.tones else [])
+        squares = [v.float().square() for v in responses] + (self.hues(y, region) if self.hues else [])
         log_c = list(self.log_c)[self.architecture.octaves :]
         return [torch.log1p(e * torch.exp(-2 * c)[:, None, None]) for e, c in zip(squares, log_c, strict=True)]
 

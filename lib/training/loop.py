@@ -19,7 +19,7 @@ from torch import Tensor
 
 from lib.errors import TextureError
 from lib.model import Model
-from lib.statistics.learned import DEEP, HUES, HYBRID, LARGE, LARGE_PAPER, PAIRS, PAPER, TONES, WAVES, WIDE
+from lib.statistics.learned import DEEP, HUES, HYBRID, LARGE, LARGE_PAPER, PAIRS, PAPER, WAVES, WIDE
 from lib.training import checkpoint
 from lib.training.batches import Crops
 from lib.training.compiled import in_machine_code
@@ -44,8 +44,8 @@ from lib.whole import uninterrupted
 WAVES_SHARE, READ_SHARE = 0.05, 0.25
 APART_SHARE = 0.2  # the same for waves that nothing is added to
 CONFIGURATIONS = {
-    "waves": WAVES, "hybrid": HYBRID, "wide": WIDE, "deep": DEEP, "tones": TONES, "hues": HUES,
-    "pairs": PAIRS, "paper": PAPER,
+    "waves": WAVES, "hybrid": HYBRID, "wide": WIDE, "deep": DEEP, "hues": HUES, "pairs": PAIRS,
+    "paper": PAPER,
 }  # fmt: skip
 ARCHITECTURES = {**CONFIGURATIONS, "large": LARGE, "large-paper": LARGE_PAPER}  # the last two for a GPU
 READ_EVERY = 20  # steps

@@ -1,54 +1,40 @@
-"""Tones and hues: histograms of colour that know no gain, mean or grey, nor at the finest octave where pixels lie."""
+"""Hues: histograms of colour that know no gain, mean or grey, nor at the finest octave where pixels lie."""
 
 import math
 
-import pytest
 import torch
 from torch import Tensor
 
 import lib
-from lib.statistics.hues import DISTANCE, ROUND, Hues
-from lib.statistics.learned import HUES, TONES, Architecture, LearnedStatistics
+from lib.statistics.hues import DISTANCE, NUMBER, ROUND, Hues
+from lib.statistics.learned import HUES, LearnedStatistics
 from lib.statistics.quadratic import opponent
-from lib.statistics.tones import NUMBER, OFFSETS, Tones
 
 X = lib.exemplar("rubber")[None, :, :64, :96]
-both = pytest.mark.parametrize("kind", [Tones, Hues])
 
 
-def potentials(kind: type[Tones | Hues], x: Tensor, octaves: int = 3) -> list[Tensor]:
+def potentials(x: Tensor, octaves: int = 3) -> list[Tensor]:
     """Averages by octave, [B,NUMBER] each."""
     with torch.no_grad():
-        squares, c = kind(octaves)(x), kind.log_c().exp()[:, None, None]
+        squares, c = Hues(octaves)(x), Hues.log_c().exp()[:, None, None]
         return [torch.log1p(e / c**2).mean((2, 3)) for e in squares]
 
 
-@both
-def test_grey_and_the_gain_and_mean_of_each_chroma_do_not_count(kind: type[Tones | Hues]) -> None:
+def test_grey_and_the_gain_and_mean_of_each_chroma_do_not_count() -> None:
     u = torch.einsum("ci,bihw->bchw", opponent(), X)
     u[:, 0] = torch.rand(u[:, 0].shape, generator=torch.Generator().manual_seed(0))
     changed = u * torch.tensor([0.5, 2.0, 3.0])[:, None, None] + torch.tensor([0.3, -0.2, 0.1])[:, None, None]
     other = torch.einsum("ic,bchw->bihw", opponent().mT, changed)
-    for mine, theirs in zip(potentials(kind, X), potentials(kind, other), strict=True):
+    for mine, theirs in zip(potentials(X), potentials(other), strict=True):
         torch.testing.assert_close(mine, theirs, rtol=5e-2, atol=5e-2)
 
 
-@both
-def test_at_the_finest_octave_it_does_not_matter_where_a_pixel_lies(kind: type[Tones | Hues]) -> None:
+def test_at_the_finest_octave_it_does_not_matter_where_a_pixel_lies() -> None:
     order = torch.randperm(64 * 96, generator=torch.Generator().manual_seed(0))
     shuffled = X.flatten(2)[..., order].view_as(X)
-    ours, theirs = potentials(kind, X), potentials(kind, shuffled)
+    ours, theirs = potentials(X), potentials(shuffled)
     torch.testing.assert_close(ours[0], theirs[0], rtol=1e-4, atol=1e-4)
     assert (ours[1] - theirs[1]).abs().max() > 0.1
-
-
-def test_a_picture_of_three_tones_by_hand() -> None:
-    """A chroma of -1, 0 and 1, as often each: at variance one, of -sqrt(3/2), 0 and sqrt(3/2)."""
-    u = torch.tensor([-1.0, 0.0, 1.0]).repeat(8, 8)[None, None] * 0.2
-    x = 0.5 + u * opponent()[1][:, None, None]
-    tone = torch.tensor([-1.0, 0.0, 1.0]) * 1.5**0.5
-    expected = torch.log1p((tone - torch.tensor(OFFSETS)[:, None]) ** 2 / 0.25**2).mean(1)
-    torch.testing.assert_close(potentials(Tones, x, 1)[0][0, : len(OFFSETS)], expected, rtol=1e-2, atol=1e-2)
 
 
 def test_a_picture_of_two_hues_by_hand() -> None:
@@ -59,24 +45,21 @@ def test_a_picture_of_two_hues_by_hand() -> None:
     points = [(0.0, 0.0), *((DISTANCE * math.cos(a), DISTANCE * math.sin(a)) for a in angles)]
     squares = torch.tensor([[(h - p) ** 2 + (h - q) ** 2 for h in (-1, 1)] for p, q in points])
     expected = torch.log1p(squares / Hues.log_c().exp()[:, None] ** 2).mean(1)
-    torch.testing.assert_close(potentials(Hues, x, 1)[0][0], expected, rtol=1e-2, atol=1e-2)
+    torch.testing.assert_close(potentials(x, 1)[0][0], expected, rtol=1e-2, atol=1e-2)
 
 
-@both
-def test_a_few_tinted_stones_are_not_a_tint_everywhere(kind: type[Tones | Hues]) -> None:
+def test_a_few_tinted_stones_are_not_a_tint_everywhere() -> None:
     """One strength of colour, in one pixel of sixteen or in all by turns."""
     few, all_by_turns = torch.zeros(2, 64, 64).unbind()
     few[::4, ::4], all_by_turns[:, ::2], all_by_turns[:, 1::2] = 0.4, 0.1, -0.1
     pictures = [0.5 + u * opponent()[1][:, None, None] for u in (few, all_by_turns)]
-    middle = OFFSETS.index(0) if kind is Tones else 0
-    grey = [potentials(kind, x[None], 1)[0][0, middle] for x in pictures]
+    grey = [potentials(x[None], 1)[0][0, 0] for x in pictures]
     assert grey[0] < grey[1] - 1
 
 
-@pytest.mark.parametrize("architecture", [TONES, HUES])
-def test_what_is_beside_a_window_does_not_count(architecture: Architecture) -> None:
+def test_what_is_beside_a_window_does_not_count() -> None:
     """The statistics at its middle, of a texture alone and beside what would drown it."""
-    f = LearnedStatistics(architecture).requires_grad_(False)
+    f = LearnedStatistics(HUES).requires_grad_(False)
     window = torch.zeros(64, 192)
     window[:, :64] = 1
     beside = torch.cat([X[..., :64], torch.rand(1, 3, 64, 128, generator=torch.Generator().manual_seed(0)).round()], -1)
