@@ -19,7 +19,7 @@ import pytest
 from conftest import clean_environment, write_notebook
 from PIL import Image
 
-from lib.companion import paper
+from lib.companion import manifest, paper
 from lib.companion.run import Settings, _lighten
 from lib.model import Model
 from lib.training import checkpoint
@@ -53,6 +53,12 @@ def test_reuse_is_by_content(toy: Path, companion: Companion) -> None:
     assert statuses(fresh) == {"01_far": "done"}
     assert statuses(companion("run")) == {"00_near": "reused", "01_far": "reused"}
     assert set(json.loads((toy / "figures" / "manifest.json").read_text())) == {"near_figure", "far_figure"}
+
+
+def test_a_figure_that_its_notebook_makes_no_more_is_forgotten(tmp_path: Path) -> None:
+    manifest.add(tmp_path, {"old": {"notebook": "00_near"}, "kept": {"notebook": "01_far"}})
+    manifest.add(tmp_path, {"new": {"notebook": "00_near"}}, "00_near")
+    assert list(manifest.read(tmp_path)) == ["kept", "new"]
 
 
 def test_figures_say_how_they_were_made(toy: Path, companion: Companion) -> None:

@@ -12,10 +12,14 @@ def read(folder: Path) -> dict[str, dict[str, Any]]:
     return known
 
 
-def add(folder: Path, rows: dict[str, dict[str, Any]]) -> None:
-    """Merge rows, by figure's name, into the folder's manifest.json."""
+def add(folder: Path, rows: dict[str, dict[str, Any]], notebook: str = "") -> None:
+    """Merge rows, by figure's name, into the folder's manifest.json.
+
+    If they are all of a `notebook`, those of its figures that it makes no more are dropped.
+    """
     path = folder / "manifest.json"
-    text = json.dumps(dict(sorted((read(folder) | rows).items())), indent=1, ensure_ascii=False)
+    others = {name: row for name, row in read(folder).items() if not notebook or row.get("notebook") != notebook}
+    text = json.dumps(dict(sorted((others | rows).items())), indent=1, ensure_ascii=False)
     part = path.with_suffix(".part")
     part.write_text(text + "\n", encoding="utf-8")
     part.replace(path)

@@ -149,7 +149,7 @@ def reuse(notebook: Notebook, settings: Settings) -> Outcome | None:
     if why(notebook, settings):
         return None
     known = json.loads(record(notebook, settings).read_text(encoding="utf-8"))
-    manifest.add(settings.figures, known["rows"])
+    manifest.add(settings.figures, known["rows"], notebook.stem)
     return Outcome(notebook, "reused", known["seconds"], len(notebook.figures))
 
 
@@ -213,7 +213,7 @@ def execute(notebook: Notebook, every: Sequence[Notebook], settings: Settings, p
             settings.figures.mkdir(parents=True, exist_ok=True)
             for name in made_by(notebook):
                 shutil.move(stage / "figures" / name, settings.figures / name)
-            manifest.add(settings.figures, rows)
+            manifest.add(settings.figures, rows, notebook.stem)
         nbformat.write(executed, settings.site / f"{notebook.stem}.ipynb")
         (settings.site / f"{notebook.stem}.html").write_text(page, encoding="utf-8")
     finished = outputs(notebook, settings)
