@@ -71,11 +71,11 @@ __all__ = [
 def explorer(
     model: Model | None = None, strips: Mapping[tuple[str, str, str], Tensor] | None = None, size: int = 128
 ) -> "Explorer":
-    """A widget: two exemplars, a position between them in mu or lambda, the picture that belongs there (Eq. 5).
+    """A widget: two exemplars, a position between them on a line, the picture that belongs there (Eq. 5).
 
-    `strips` maps (a, b, "mu" or "lambda") to what `interpolate` drew with seed 0 between the top left corners of
-    exemplars a and b, `size` pixels a side: the slider shows these at once. Without a model, the shipped one.
-    Needs ipywidgets, which is why it is imported only here.
+    `strips` maps (a, b, space) to what `interpolate` drew in it with seed 0 between the top left corners of exemplars a
+    and b, `size` pixels a side: the slider shows these at once. Without a model, the shipped one. Needs ipywidgets,
+    which is why it is imported only here.
     """
     from lib.companion.explorer import Explorer
 

@@ -1,4 +1,4 @@
-"""Between two textures: straight lines in mu or in lambda (Eq. 5).
+"""Between two textures: straight lines in mu or in lambda (Eq. 5), and a bent one in mu.
 
     mu_i = (N - i)/N f(x_a) + i/N f(x_b), i = 0..N,   and lambda_i(sigma) likewise.
 
@@ -9,11 +9,21 @@ mu_a and mu_b were measured on textures, and the mu between them on none: how ne
 direction. The covariance that matching measures differences with (`Model.whitening`) therefore has a variance
 of t (1 - t) |mu_a - mu_b|^2 / d, in spreads, added in all directions, which is that of a draw of one of the two.
 Without it the search seeks agreement where no texture has it, and finds it in spots of false colours.
+
+Which line is straight is a matter of coordinates, and averages are coordinates in which a picture of two parts, one of
+each texture, lies between. "transport" is the line in others, in which it does not:
+
+    built-in statistics    move as those of the Gaussian texture that is carried from the one to the other by optimal
+                           transport (see transport.py): what is mixed are means, and contrasts, and not second moments
+    levels and hues        how often a grey level or a colour occurs, both textures' own: not asked for in between
+    all others             the straight line
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from lib.errors import TextureError
@@ -32,31 +42,35 @@ from lib.samplers.match import (
     match_targets,
 )
 from lib.samplers.step import Step, checked_count, checked_size, cut, white_noise
+from lib.statistics.transport import transported
 
-SPACES = ("mu", "lambda")
+SPACES = ("transport", "mu", "lambda")
+UNASKED = 1e3  # times the variance of other directions: as good as not asked for
 
 
 class Line:
     """The straight line between two textures in one space, with what does not depend on the place on it."""
 
-    def __init__(self, model: Model, xa: Tensor, xb: Tensor, space: str = "mu", iterations: int | None = None) -> None:
+    def __init__(
+        self, model: Model, xa: Tensor, xb: Tensor, space: str = SPACES[0], iterations: int | None = None
+    ) -> None:
         """xa, xb [3,H,W] in [0,1]; `iterations` of each image's search or sampling, None for the usual number."""
         xa, xb = check_image(xa, "xa"), check_image(xb, "xb")
         if space not in SPACES:
             raise TextureError(f"no space {space!r}; known are {', '.join(SPACES)}")
-        default, least = {"mu": (MATCH_STEPS, 1), "lambda": (LEVELS, 2)}[space]
+        default, least = (LEVELS, 2) if space == "lambda" else (MATCH_STEPS, 1)
         self.model, self.space, self.size = model, space, tuple(xa.shape[-2:])
         self.iterations = checked_count("iterations", default if iterations is None else iterations, least)
-        if space == "mu":
-            self.targets = Targets.of(model, xa), Targets.of(model, xb)
-        else:
+        if space == "lambda":
             self.ends = xa, xb
             self.gaussians = gaussian_of(xa), gaussian_of(xb)
+        else:
+            self.targets = Targets.of(model, xa), Targets.of(model, xb)
         self.schedules: list[Schedule] = []
 
     def prepare(self) -> Iterator[Step]:
         """Find lambda at both ends, one record a step; `at` does so itself, unheard. Nothing to do in mu, or twice."""
-        if self.space == "mu":
+        if self.space != "lambda":
             return
         for x in self.ends[len(self.schedules) :]:
             self.schedules.append((yield from settle(self.model, x, self.iterations)))
@@ -70,11 +84,14 @@ class Line:
         h, w = canvas(height, width, False)
         for _ in self.prepare():
             pass
-        yield from cut(self._mu(t, seed, h, w) if self.space == "mu" else self._lambda(t, seed, h, w), height, width)
+        walk = self._lambda if self.space == "lambda" else self._mu
+        yield from cut(walk(t, seed, h, w), height, width)
 
     def _mu(self, t: float, seed: int, height: int, width: int) -> Iterator[Step]:
-        targets = blend(*self.targets, t)
-        measure = loosened(self.model, *self.targets, t)
+        bent = self.space == "transport"
+        targets = carried(self.model, *self.targets, t) if bent else blend(*self.targets, t)
+        shades = self.model.architecture.shades if bent else []
+        measure = loosened(self.model, *self.targets, t, shades)
         return match_targets(measure, targets, white_noise(1, height, width, seed), self.iterations)
 
     def _lambda(self, t: float, seed: int, height: int, width: int) -> Iterator[Step]:
@@ -88,18 +105,34 @@ class Line:
         )
 
 
-def loosened(model: HasStatistics, a: Targets, b: Targets, t: float) -> Measure:
-    """f and the whitening for the mu between a and b: (C + delta I)^(-1/2), C being the model's covariance of f.
+def carried(model: Model, a: Targets, b: Targets, t: float) -> Targets:
+    """As `blend`, but built-in statistics and the Gaussian part are those of "transport".
 
-    delta is t (1 - t) times the mean square of what mu_a and mu_b differ by, in spreads; residuals of covariance C keep
-    their length.
+    The built-in ones leave the straight line by as much as the carried Gaussian texture's do, so that ends stay.
+    """
+    straight, way = blend(a, b, t), transported(a.gaussian, b.gaussian, t)
+    quadratic = model.statistics.quadratic
+    if quadratic is None:
+        return replace(straight, gaussian=way)
+    fa, fb = (quadratic.expected(transported(a.gaussian, b.gaussian, end)) for end in (0, 1))
+    off = (quadratic.expected(way) - torch.lerp(fa, fb, t)).to(straight.mu)
+    return replace(straight, mu=straight.mu + F.pad(off, (0, model.dim - off.shape[1])), gaussian=way)
+
+
+def loosened(model: HasStatistics, a: Targets, b: Targets, t: float, shades: Sequence[int] = ()) -> Measure:
+    """f and the whitening for the mu between a and b: (C + D)^(-1/2), C being the model's covariance of f.
+
+    D is diagonal, t (1 - t) times the mean square of what mu_a and mu_b differ by, in spreads, and `UNASKED` times as
+    much for statistics that are `shades`; residuals of covariance C keep their length.
     """
     apart = ((b.mu - a.mu) / torch.lerp(a.spread, b.spread, t)).square().mean().double()
-    values, vectors = torch.linalg.eigh(model.whitening.double())
-    variances = values**-2
-    values = (variances + t * (1 - t) * apart).rsqrt()
-    values = values / (values.square() * variances).mean().sqrt()
-    return Measure(model.statistics, ((vectors * values) @ vectors.T).float())
+    W = model.whitening.double()
+    C = torch.linalg.inv(W @ W)
+    variances = t * (1 - t) * apart * torch.ones(len(C), dtype=C.dtype)
+    variances[list(shades)] *= UNASKED
+    values, vectors = torch.linalg.eigh(C + variances.diag())
+    W = (vectors * values.rsqrt()) @ vectors.T
+    return Measure(model.statistics, (W / ((W @ C @ W).trace() / len(C)).sqrt()).float())
 
 
 def between_steps(
@@ -107,7 +140,7 @@ def between_steps(
     xa: Tensor,
     xb: Tensor,
     t: float,
-    space: str = "mu",
+    space: str = SPACES[0],
     seed: int = 0,
     size: int | tuple[int, int] | None = None,
     iterations: int | None = None,
@@ -121,7 +154,7 @@ def interpolate_steps(
     xa: Tensor,
     xb: Tensor,
     steps: int = 6,
-    space: str = "mu",
+    space: str = SPACES[0],
     seed: int = 0,
     iterations: int | None = None,
 ) -> Iterator[Step]:
@@ -138,13 +171,14 @@ def interpolate(
     xa: Tensor,
     xb: Tensor,
     steps: int = 6,
-    space: str = "mu",
+    space: str = SPACES[0],
     seed: int = 0,
     iterations: int | None = None,
 ) -> Tensor:
     """steps + 1 textures from xa's to xb's [steps+1,3,H,W], of xa's size.
 
-    `space` is "mu" (drawn by matching) or "lambda" (by diffusion); `iterations` of each image's search or sampling,
+    `space` is "mu" (straight, drawn by matching), "transport" (bent, by matching) or "lambda" (straight, by
+    diffusion); `iterations` of each image's search or sampling,
     None for the usual number.
 
     xa, xb [3,H,W] in [0,1]. Raises TextureError for images that are none, another space, or a number out of range.

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from lib import multipliers as lambda_phi
-from lib.statistics.learned import WAVES, Architecture, LearnedStatistics
+from lib.statistics.architecture import WAVES, Architecture
+from lib.statistics.learned import LearnedStatistics
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
 

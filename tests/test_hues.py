@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 import lib
+from lib.statistics.architecture import HUES
 from lib.statistics.hues import DISTANCE, NUMBER, ROUND, Hues
-from lib.statistics.learned import HUES, LearnedStatistics
+from lib.statistics.learned import LearnedStatistics
 from lib.statistics.quadratic import opponent
 
 X = lib.exemplar("rubber")[None, :, :64, :96]

@@ -7,7 +7,7 @@ import torch
 
 import lib
 from lib.energy import predicted_noise
-from lib.interpolate import Line, loosened
+from lib.interpolate import SPACES, Line, carried, loosened
 from lib.samplers.diffuse import Schedule, diffuse_multipliers, schedule, settle
 from lib.samplers.match import Targets, blend, blend_gaussians, gaussian_of
 from lib.samplers.step import white_noise
@@ -68,6 +68,26 @@ def test_the_targets_lie_on_a_straight_line(model: lib.Model) -> None:
     assert torch.equal(blend(a, b, 1.0).mu, b.mu)
 
 
+def test_transport_is_the_line_of_an_even_change_of_tint(model: lib.Model) -> None:
+    """Between x and x + d lies x + t d; the mean of their second moments is that of one half beside the other."""
+    x, tint = 0.8 * XA[None], torch.tensor([0.1, 0.02, 0.15])[:, None, None]
+    a, b, middle = (Targets.of(model, x + t * tint) for t in (0, 1, 0.5))
+    known = slice(0, model.architecture.known)
+    assert torch.allclose(carried(model, a, b, 0.5).mu[:, known], middle.mu[:, known], atol=1e-5)
+    assert (blend(a, b, 0.5).mu - middle.mu)[:, known].abs().max() > 5e-3
+    assert torch.equal(carried(model, a, b, 0.5).mu[:, known.stop :], blend(a, b, 0.5).mu[:, known.stop :])
+
+
+def test_transport_is_the_line_of_an_even_change_of_contrast(model: lib.Model) -> None:
+    """Between x and m + 3 (x - m) lies m + 2 (x - m); the mean of the variances is higher, 5 for 4."""
+    x = XA[None] / 4
+    mean = x.mean((2, 3), keepdim=True)
+    a, b, middle = (Targets.of(model, mean + c * (x - mean)) for c in (1, 3, 2))
+    known = slice(3, model.architecture.known)
+    bent, straight = carried(model, a, b, 0.5).mu - middle.mu, blend(a, b, 0.5).mu - middle.mu
+    assert bent[:, known].norm() < 0.3 * straight[:, known].norm()
+
+
 def test_spectra_are_linear_too_though_their_tables_differ() -> None:
     a, b = gaussian_of(XA[None]), gaussian_of(XB[None])
     assert a.covariance.shape != b.covariance.shape
@@ -78,10 +98,11 @@ def test_spectra_are_linear_too_though_their_tables_differ() -> None:
 
 def test_the_ends_are_the_samplers_own(model: lib.Model) -> None:
     for t, x in ((0.0, XA), (1.0, XB)):
-        line = list(lib.between_steps(model, XA, XB, t, "mu", seed=3, size=(40, 56), iterations=2))
         own = list(lib.match_steps(model, x, seed=3, size=(40, 56), steps=2))
-        assert len(line) == len(own) == 2
-        assert torch.allclose(line[-1].image, own[-1].image, atol=1e-3), t
+        for space in ("transport", "mu"):
+            line = list(lib.between_steps(model, XA, XB, t, space, seed=3, size=(40, 56), iterations=2))
+            assert len(line) == len(own) == 2
+            assert torch.allclose(line[-1].image, own[-1].image, atol=1e-3), (space, t)
         line = list(lib.between_steps(model, XA, XB, t, "lambda", seed=3, size=(48, 64), iterations=2))
         own = list(
             diffuse_multipliers(
@@ -102,7 +123,7 @@ def test_lambda_is_blended_and_not_the_images(model: lib.Model) -> None:
 
 
 def test_shapes_and_one_noise_for_the_whole_line(model: lib.Model) -> None:
-    for space in ("mu", "lambda"):
+    for space in SPACES:
         line = lib.interpolate(model, XA, XB, steps=1, space=space, seed=1, iterations=2)
         assert line.shape == (2, 3, 48, 48)
         assert line.dtype == torch.float32
@@ -118,7 +139,7 @@ def test_shapes_and_one_noise_for_the_whole_line(model: lib.Model) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"space": "nu"}, "no space 'nu'; known are mu, lambda"),
+        ({"space": "nu"}, "no space 'nu'; known are transport, mu, lambda"),
         ({"steps": 0}, "steps is 0"),
         ({"steps": 1.5}, "steps is 1.5"),
         ({"iterations": 0}, "iterations is 0"),
@@ -142,7 +163,7 @@ def test_t_runs_from_0_to_1(model: lib.Model, t: float) -> None:
 
 
 def test_a_point_of_the_line_takes_at_least_one_iteration(model: lib.Model) -> None:
-    for space in ("mu", "lambda"):
+    for space in SPACES:
         with pytest.raises(lib.TextureError, match="iterations is 0"):
             next(lib.between_steps(model, XA, XB, 0.5, space, iterations=0))
 
@@ -164,3 +185,12 @@ def test_between_the_ends_directions_count_more_alike(model: lib.Model) -> None:
         assert torch.allclose(loosened(whitened, a, b, t).whitening, whitened.whitening, atol=1e-3)
     conditions = [torch.linalg.cond(loosened(whitened, a, b, t).whitening).item() for t in (0.0, 0.1, 0.5)]
     assert conditions[0] > conditions[1] > conditions[2]
+
+
+def test_shades_are_not_asked_for_between_but_at_the_ends(model: lib.Model) -> None:
+    a, b = (Targets.of(model, x[None]) for x in (XA, XB))
+    shades = model.architecture.shades
+    others = [k for k in range(model.dim) if k not in shades]
+    W = loosened(model, a, b, 0.5, shades).whitening
+    assert W[shades].abs().max() < 0.05 * W[others][:, others].diagonal().mean()
+    assert torch.allclose(loosened(model, a, b, 0.0, shades).whitening, model.whitening, atol=1e-5)

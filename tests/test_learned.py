@@ -10,7 +10,8 @@ import lib
 from lib.energy import predicted_noise
 from lib.model import Model
 from lib.multipliers import multipliers
-from lib.statistics.learned import DEEP, HUES, HYBRID, PAIRS, PAPER, WAVES, Architecture, LearnedStatistics
+from lib.statistics.architecture import DEEP, HUES, HYBRID, PAIRS, PAPER, WAVES, Architecture
+from lib.statistics.learned import LearnedStatistics
 from lib.statistics.quadratic import Quadratic
 
 COARSEST = 16  # pixels of the image on one of the U-Net's coarsest
@@ -230,3 +231,20 @@ def test_weights_at_rest_change_no_gradient(architecture: Architecture) -> None:
     size = found[0][1].abs().max().item()
     torch.testing.assert_close(found[0][0], found[1][0], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(found[0][1], found[1][1], rtol=0, atol=1e-4 * size)
+
+
+@pytest.mark.parametrize(("architecture", "count"), [(DEEP, 12 * 3 + 4), (HUES, 4 * 3 + 4 + 24), (PAPER, 0)])
+def test_shades_do_not_ask_where_a_pixel_stands(architecture: Architecture, count: int) -> None:
+    """Shuffle the pixels: of all that is read at full resolution, shades alone stay."""
+    shades = architecture.shades
+    assert len(set(shades)) == len(shades) == count
+    f, x = statistics(architecture), photographs(32, 48)
+    order = torch.randperm(32 * 48, generator=torch.Generator().manual_seed(0))
+    stays = torch.isclose(f(x), f(x.flatten(2)[..., order].unflatten(2, (32, 48))), rtol=1e-5, atol=1e-5).all(0)
+    first = architecture.known
+    for count, scale, source in zip(architecture.readouts, architecture.scales, architecture.sources, strict=True):
+        if scale == 0 and architecture.apart:
+            assert [k for k in range(first, first + count) if stays[k]] == [
+                k for k in shades if first <= k < first + count
+            ], source
+        first += count

@@ -7,7 +7,7 @@ import torch
 
 import lib
 from lib.errors import TextureError
-from lib.evaluation import lines
+from lib.evaluation import lines, path
 
 PHOTOGRAPHS = [lib.exemplar(name) for name in ("cloth", "marble")]
 XA, XB = (x[:, :128, :128] for x in PHOTOGRAPHS)
@@ -36,7 +36,7 @@ def test_a_line_of_pixels_ends_at_the_photographs_and_a_collage_falls_into_parts
 
 
 def test_a_line_is_held_against_its_own_ends() -> None:
-    row = lines.Row("a", "b", "mu", 0, [0, 0.5, 1], [2.0, 4.5, 1.0], 0, 1, "", "")
+    row = lines.Row("a", "b", "mu", 0, [0, 0.5, 1], [2.0, 4.5, 1.0], [1, 1, 1], 0, 1, "", "")
     assert row.apart == 3
 
 
@@ -48,8 +48,15 @@ def test_in_lambda_nothing_falls_apart() -> None:
         assert apart[a, "lambda"] < apart[a, "mu"]
 
 
+def test_by_transport_every_image_would_be_let_in() -> None:
+    """What the notebook says of the shipped lines: below the limit where the straight line is not."""
+    worst = {(r.a, r.space): max(r.heterogeneity) for r in lines.shipped()}
+    for a in ("pebble", "cloth", "flower"):
+        assert worst[a, "transport"] < 1 < worst[a, "mu"] < worst[a, "collage"]
+
+
 def test_an_unknown_space_is_told() -> None:
-    with pytest.raises(TextureError, match="'nu'; known are mu, lambda, gram, pixels, collage"):
+    with pytest.raises(TextureError, match="'nu'; known are transport, mu, lambda, gram, pixels, collage"):
         lines.images_of(XA, XB, "nu")
 
 
@@ -63,6 +70,7 @@ def test_what_comes_with_the_library_is_what_its_table_says(quarters: lines.Quar
             way, uneven = lines.judged(images, XA, XB, quarters)
             assert way.position.tolist() == pytest.approx(r.position, abs=0.02)
             assert uneven.tolist() == pytest.approx(r.unevenness, rel=0.05)
+            assert path.heterogeneity(images).tolist() == pytest.approx(r.heterogeneity, abs=0.02)
             assert way.backward == pytest.approx(r.backward, abs=0.02)
 
 

@@ -12,7 +12,7 @@ GRASS, PEBBLE = (lib.exemplar(name)[None, :, :64, :96] for name in ("grass", "pe
 
 @pytest.fixture(scope="module", params=["waves", "paper"])
 def model(request: pytest.FixtureRequest) -> lib.Model:
-    from lib.statistics.learned import PAPER, WAVES
+    from lib.statistics.architecture import PAPER, WAVES
 
     torch.manual_seed(0)
     return lib.Model({"waves": WAVES, "paper": PAPER}[request.param]).eval().requires_grad_(False)
@@ -60,7 +60,7 @@ def test_a_window_sees_what_is_under_it() -> None:
 
 @pytest.fixture(scope="module")
 def hybrid() -> lib.Model:
-    from lib.statistics.learned import HYBRID
+    from lib.statistics.architecture import HYBRID
 
     torch.manual_seed(0)
     return lib.Model(HYBRID).eval().requires_grad_(False)

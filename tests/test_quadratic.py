@@ -48,6 +48,16 @@ def test_there_are_133_numbers() -> None:
     torch.testing.assert_close(opponent() @ opponent().T, torch.eye(3))
 
 
+def test_what_is_expected_of_a_gaussian_texture_is_what_its_exemplar_has() -> None:
+    """A texture that has all of an image's autocovariance, round the torus, has its statistics in the mean."""
+    x = photograph(33, 29).double()
+    mean = x.mean((2, 3))
+    U = torch.fft.rfft2(x - mean[:, :, None, None])
+    products = torch.fft.irfft2(torch.einsum("bihw,bjhw->bijhw", U, U.conj()), s=(33, 29)) / (33 * 29)
+    texture = GaussianTexture(mean, products.roll((16, 14), (-2, -1)))
+    torch.testing.assert_close(Quadratic().expected(texture), Quadratic().double()(x))
+
+
 def test_the_first_numbers_are_means_and_covariances_of_the_opponent_colours() -> None:
     x = photograph(16, 24)
     u = torch.einsum("ij,bjhw->bihw", opponent(), x - 0.5)

@@ -18,7 +18,7 @@ import lib
 from lib.errors import TextureError
 from lib.model import Model
 from lib.multipliers import envelope
-from lib.statistics.learned import DEEP, HUES
+from lib.statistics.architecture import DEEP, HUES
 from lib.statistics.waves import Waves
 from lib.training import batches, checkpoint, cli, loop, start
 from lib.training.loop import Recipe, Trainer, gradient_cosine, rate

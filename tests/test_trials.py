@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from lib.errors import TextureError
 from lib.model import Model
-from lib.statistics.learned import PAPER, Architecture
+from lib.statistics.architecture import PAPER, Architecture
 from lib.training import batches, loop, trials
 from lib.training.checkpoint import save_state
 from lib.training.loop import Trainer

@@ -12,7 +12,7 @@ from lib.evaluation.features import Features
 from lib.evaluation.protocol import Protocol
 from lib.model import Model
 from lib.samplers.match import Targets, mismatch
-from lib.statistics.learned import DEEP, HUES
+from lib.statistics.architecture import DEEP, HUES
 from lib.training.checkpoint import load
 
 COLOURS = Features("mean colours", 3, "0" * 64, False, lambda images: images.double().mean((2, 3)))

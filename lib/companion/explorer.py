@@ -1,6 +1,6 @@
 """Play with the line between two textures (Eq. 5), in a notebook.
 
-    lib.explorer(model, strips={("pebble", "grass", "mu"): lib.interpolate(...), ...}, size=128)
+    lib.explorer(model, strips={("pebble", "grass", "transport"): lib.interpolate(...), ...}, size=128)
 
 Moving the slider shows the nearest picture that has been computed, at once; "Sample here" computes one where the
 slider stands. Where nothing has been computed yet, the ends of the line show the exemplars themselves. Images of one's
@@ -23,7 +23,7 @@ from lib.companion.drawing import Drawing
 from lib.companion.player import SHOWN, player, png
 from lib.errors import TextureError
 from lib.images import EXEMPLARS, at_texture_scale, exemplar, read_image
-from lib.interpolate import Line
+from lib.interpolate import Line, carried
 from lib.model import Model
 from lib.samplers.match import Targets, blend, canvas, mismatch
 from lib.samplers.step import LARGEST, Step
@@ -31,7 +31,7 @@ from lib.statistics.quadratic import periodic_component
 from lib.whole import write_whole
 
 FOLDER = Path(__file__).resolve().parents[2] / "runs" / "explorer"  # where pictures are saved; not under git
-SPACES = (("μ, by matching", "mu"), ("λ, by diffusion", "lambda"))
+SPACES = (("μ, by transport", "transport"), ("μ, straight", "mu"), ("λ, straight", "lambda"))
 THUMB = 128  # the same for the exemplars beside it
 
 Strips = Mapping[tuple[str, str, str], Tensor]
@@ -73,14 +73,14 @@ class Explorer(Drawing):
         self.targets: dict[str, Targets] = {}
         self.mismatches: dict[tuple[Strip, Frame], float] = {}
         for (a, b, space), images in (strips or {}).items():
-            known = {a, b} <= set(EXEMPLARS) and space in dict(SPACES).values()
-            if not known or images.ndim != 4 or len(images) < 2:
+            spaces = [value for _, value in SPACES]
+            if not ({a, b} <= set(EXEMPLARS) and space in spaces) or images.ndim != 4 or len(images) < 2:
                 key = (a, b, space)
-                raise TextureError(f"strip {key} is no line of images; a key is two exemplars and 'mu' or 'lambda'")
+                raise TextureError(f"strip {key} is no line of images; a key is two exemplars and one of {spaces}")
             at = torch.linspace(0, 1, len(images)).tolist()
             strip = Strip(a, b, space, 0, images.shape[-1])
             self.strips[strip] = {t: Frame(t, image[None]) for t, image in zip(at, images, strict=True)}
-        self.children = self._layout(next(iter(self.strips), Strip("pebble", "grass", "mu", 0, size)))
+        self.children = self._layout(next(iter(self.strips), Strip("pebble", "grass", SPACES[0][1], 0, size)))
         self._show()
 
     # what is asked for, and the picture that comes nearest
@@ -97,12 +97,14 @@ class Explorer(Drawing):
         return known[min(known, key=lambda other: abs(other - t))]
 
     def remaining(self, strip: Strip, frame: Frame) -> float:
-        """Mismatch between a picture's statistics and mu at its t (Eq. 5), in the exemplars' units."""
+        """Mismatch between a picture's statistics and mu at its t on its line, in lambda that of Eq. 5."""
         if (strip, frame) not in self.mismatches:
             for name in (strip.a, strip.b):
                 if name not in self.targets:
                     self.targets[name] = Targets.of(self.model, self._exemplar(name))
-            targets = blend(self.targets[strip.a], self.targets[strip.b], frame.t)
+            a, b = self.targets[strip.a], self.targets[strip.b]
+            bent = strip.space == "transport"
+            targets = carried(self.model, a, b, frame.t) if bent else blend(a, b, frame.t)
             torus = frame.sampled and canvas(strip.size, strip.size, False) == (strip.size, strip.size)
             x = frame.image if torus else periodic_component(frame.image)
             with torch.no_grad():
@@ -200,7 +202,7 @@ class Explorer(Drawing):
     def _progress(self, strip: Strip, t: float, record: Step, doing: str = "") -> None:
         if (strip, t) == (self.strip, round(self.t.value, 2)):
             self.picture.value = png(record.image[:1], SHOWN)
-            what = "mismatch" if strip.space == "mu" else "noise level σ"
+            what = "noise level σ" if strip.space == "lambda" else "mismatch"
             self.say(f"{doing}step {record.step} of {record.steps}, {what} {record.loss:.3g}")
 
     def _try(self, action: Callable[[], object]) -> None:

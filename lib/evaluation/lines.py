@@ -1,15 +1,20 @@
-"""Four lines between two textures on one scale: in mu, in lambda (Eq. 5), in Gram matrices, in pixels.
+"""Five lines between two textures on one scale: in mu, bent and straight, in lambda, in Gram matrices, in pixels.
 
     python -m lib.evaluation.lines OUT
 
-At t = 0, 1/6, ..., 1 stands an image each, all of a line from the same noise: by matching, by diffusion, by descent on
-Gram matrices of the untrained network (lib/models/gatys.py), and the photographs mixed; beside them a collage, whose
-border slides from the one to the other, to say what falling into parts is. They are judged by Portilla & Simoncelli's
-joint statistics of wavelet coefficients, in which none of them is a straight line. An image is described by its
-quarters, each statistic in units of its spread over pieces of the two photographs:
+At t = 0, 1/6, ..., 1 stands an image each, all of a line from the same noise: by matching along the line that transport
+bends and along the straight one (Eq. 5), by diffusion along the straight one in lambda, by descent on Gram matrices of
+the untrained network (lib/models/gatys.py), and the photographs mixed; beside them a collage, whose border slides from
+the one to the other, to say what falling into parts is. They are judged by Portilla & Simoncelli's joint statistics of
+wavelet coefficients, in which none of them is a straight line. An image is described by its quarters, each statistic in
+units of its spread over pieces of the two photographs:
 
-    position      how far the mean of the quarters has come from the one photograph to the other
-    unevenness    variance between the quarters, over that between the photographs'; above 1, the image falls into parts
+    position         how far the mean of the quarters has come from the one photograph to the other
+    unevenness       variance between the quarters, over that between the photographs'; above 1, it falls into parts
+
+and as a whole by the criterion that photographs to learn from are chosen by (lib/dataset/criterion.py):
+
+    heterogeneity    over its limit; above 1, the image would not be let in
 
 Images are judged as they come, after their JPEG.
 """
@@ -39,7 +44,7 @@ from lib.training.checkpoint import load
 
 SHIPPED = Path(__file__).parent / "shipped" / "lines"
 TABLE = "lines.json"
-SPACES = ("mu", "lambda", "gram", "pixels", "collage")
+SPACES = ("transport", "mu", "lambda", "gram", "pixels", "collage")
 PAIRS = ("pebble-grass", "cloth-marble", "flower-glitter")
 STEPS = 6  # N of Eq. 5
 SIZE = 128
@@ -58,6 +63,7 @@ class Row:
     seed: int
     position: list[float]  # 0 is a, 1 is b
     unevenness: list[float]  # 1 is a's and b's own
+    heterogeneity: list[float]  # 1 is the limit
     backward: float  # share of the change that leads back; 0 when the position is monotone
     largest: float  # the largest step, over an even one; 1 when the change is smooth
     picture: str
@@ -146,10 +152,12 @@ def compare(
             strip = torch.cat([*images_of(xa, xb, kind, seed=seed)], -1)
             name = f"{a}-{b}-{kind}-{seed}.jpg"
             digest = rows_of.write_picture(out / name, strip)
-            way, uneven = judged(_apart(rows_of.picture(out / name, digest, TABLE)), xa, xb, quarters)
-            position, parts = ([round(value, 4) for value in values.tolist()] for values in (way.position, uneven))
-            smooth = round(way.largest * STEPS, 4)
-            rows.append(Row(a, b, kind, seed, position, parts, round(way.backward, 4), smooth, name, digest))
+            images = _apart(rows_of.picture(out / name, digest, TABLE))
+            way, uneven = judged(images, xa, xb, quarters)
+            found = way.position, uneven, paths.heterogeneity(images)
+            position, parts, limits = ([round(value, 4) for value in values.tolist()] for values in found)
+            backward, smooth = round(way.backward, 4), round(way.largest * STEPS, 4)
+            rows.append(Row(a, b, kind, seed, position, parts, limits, backward, smooth, name, digest))
             rows_of.write(out / TABLE, rows)
 
 

@@ -26,6 +26,8 @@ from functools import cache, lru_cache
 import torch
 from torch import Tensor, nn
 
+from lib.statistics.gaussian import GaussianTexture
+
 OCTAVES = 5
 RIDGE = 1e-4  # of the normalised G: five octaves overlap, and a patch is a finite sample
 PAIRS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
@@ -77,12 +79,18 @@ class Quadratic(nn.Module):
         height, width = y.shape[-2:]
         U = torch.fft.rfft2(u, norm="forward")
         cross = torch.stack([(U[:, i] * U[:, j].conj()).real for i, j in PAIRS], 1)
-        rows, columns = frequencies(height, width, u)
-        parts = [u.mean((2, 3))]
-        for octave in range(OCTAVES):
-            parts.append(_covariances(cross, (height, width), 2**octave))
-            cross = cross * (lowpass(rows, octave) * lowpass(columns, octave)) ** 2
-        return torch.cat(parts, 1)
+        return _moments(u.mean((2, 3)), cross, (height, width))
+
+    def expected(self, texture: GaussianTexture) -> Tensor:
+        """E[f] of Gaussian textures on the torus that holds their tables of lags: [B,133], float64."""
+        height, width = texture.covariance.shape[-2:]
+        colours = self.colours.to(texture.mean)
+        mean = (texture.mean - 0.5) @ colours.T
+        spectrum = texture.spectrum(height, width).real / (height * width)
+        spectrum = torch.einsum("ik,bhwkl,jl->bijhw", colours, spectrum, colours)
+        cross = torch.stack([spectrum[:, i, j] for i, j in PAIRS], 1)
+        cross[..., 0, 0] += torch.stack([mean[:, i] * mean[:, j] for i, j in PAIRS], 1)
+        return _moments(mean, cross, (height, width))
 
     def maps(self, y: Tensor) -> Tensor:
         """What f averages, u_i(k - tau/2) u_j(k + tau/2) at each pixel k: [B,3,H,W] -> [B,133,H,W]."""
@@ -133,6 +141,16 @@ class Quadratic(nn.Module):
         traces = torch.cat([a @ weights * _basis(*p).trace() for a, p in zip(spectra, PAIRS, strict=True)])
         gain = lam[:, 3:].double() @ traces.double()[_order(lam.device)]
         return (1 - sigma * gain / (3 * height * width)).float()
+
+
+def _moments(mean: Tensor, cross: Tensor, shape: tuple[int, int]) -> Tensor:
+    """f from means [B,3] and Re of the cross-spectra of u [B,6,H,W/2+1], u of size `shape`: [B,133]."""
+    rows, columns = frequencies(*shape, mean)
+    parts = [mean]
+    for octave in range(OCTAVES):
+        parts.append(_covariances(cross, shape, 2**octave))
+        cross = cross * (lowpass(rows, octave) * lowpass(columns, octave)) ** 2
+    return torch.cat(parts, 1)
 
 
 def _covariances(cross: Tensor, shape: tuple[int, int], gap: int) -> Tensor:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from lib.errors import TextureError
 from lib.model import CHECKPOINTS, Model
-from lib.statistics.learned import Architecture
+from lib.statistics.architecture import Architecture
 from lib.whole import write_whole
 
 FORMAT = "textures-1"

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from lib.errors import TextureError
 from lib.model import Model
-from lib.statistics.learned import DEEP, HUES, HYBRID, LARGE, LARGE_PAPER, PAIRS, PAPER, WAVES, WIDE
+from lib.statistics.architecture import DEEP, HUES, HYBRID, LARGE, LARGE_PAPER, PAIRS, PAPER, WAVES, WIDE
 from lib.training import checkpoint
 from lib.training.batches import Crops
 from lib.training.compiled import in_machine_code

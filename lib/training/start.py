@@ -8,7 +8,7 @@ from torch import Tensor
 from lib.errors import TextureError
 from lib.model import Model
 from lib.multipliers import MU_SCALE
-from lib.statistics.learned import Architecture
+from lib.statistics.architecture import Architecture
 from lib.statistics.waves import Waves
 from lib.training import checkpoint
 

@@ -29,7 +29,8 @@ import typer
 from lib.command import run
 from lib.errors import TextureError
 from lib.evaluation import rows as rows_of
-from lib.statistics.learned import PAPER, WAVES, Architecture, LearnedStatistics, contrast, normalise
+from lib.statistics.architecture import PAPER, WAVES, Architecture
+from lib.statistics.learned import LearnedStatistics, contrast, normalise
 from lib.training import batches, loop, ordinary
 from lib.training.checkpoint import load_state, save_state
 from lib.training.loop import Recipe, Trainer
