@@ -334,3 +334,12 @@ def test_denoising_errors_say_what_is_wrong(model: lib.Model, change: dict, said
         lib.denoise(**({"model": model, "y": GRASS, "x0": GRASS, "sigma": 0.1} | change))
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("grey", [0.0, 0.5, 1.0])
+def test_an_image_of_one_colour_has_textures_too(model: lib.Model, grey: float) -> None:
+    """It has no variance that could be a unit of the search."""
+    flat = torch.full((3, 32, 32), grey)
+    assert (last(lib.match_steps(model, flat, steps=20)) - grey).abs().max() < 0.1
+    line = lib.interpolate(model, flat, lib.exemplar("grass")[:, :32, :32], steps=2, iterations=3)
+    assert line.isfinite().all()

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from lib.errors import TextureError
 from lib.samplers.descend import OUTSIDE, descend
-from lib.samplers.match import POWER, blend_gaussians, canvas, colouring, gaussian_of, spectral
+from lib.samplers.match import POWER, blend_gaussians, canvas, colouring, gaussian_of, spectral, unit
 from lib.samplers.step import Step, checked_common, checked_count, cut, white_noise
 from lib.statistics.backbone import Backbone
 from lib.statistics.gaussian import GaussianTexture
@@ -163,7 +163,7 @@ def descend_through(
 ) -> Iterator[Step]:
     """Lower a loss from images [n,3,H,W] through w, where x = m + S^(1/4) w has the Gaussian's mean and spectrum."""
     of = spectral(gaussian, *starts.shape[-2:])
-    filtered, unit = of(POWER), gaussian.variance ** (0.5 - POWER)  # so that w is of order one
+    filtered, size = of(POWER), unit(gaussian)
     mean = gaussian.mean.float()[:, :, None, None]
-    w = torch.cat([of(-POWER)(x[None] - mean) for x in starts]) / unit
-    return descend(loss, w, iterations, lambda w: mean + unit * filtered(w), outside)
+    w = torch.cat([of(-POWER)(x[None] - mean) for x in starts]) / size
+    return descend(loss, w, iterations, lambda w: mean + size * filtered(w), outside)

@@ -44,7 +44,7 @@ from lib.model import Model
 from lib.samplers.correct import Asked, corrected, together
 from lib.samplers.descend import Loss, descend_from
 from lib.samplers.diffuse import FEEDBACK, LEVELS, SIGMA_MAX, Schedule, schedule, walk
-from lib.samplers.match import POWER, Targets, gaussian_of, in_units, spectral
+from lib.samplers.match import POWER, Targets, gaussian_of, in_units, spectral, unit
 from lib.samplers.match import STEPS as ITERATIONS
 from lib.samplers.octaves import descend_by_octaves
 from lib.samplers.step import Step, checked_count, checked_size, checked_way, cut, last, white_noise
@@ -157,7 +157,7 @@ class Composition:
     @staticmethod
     def move(gaussian: GaussianTexture, seen: Tensor) -> Callable[[Tensor], Tensor]:
         """The search's variable, in which a step is worth the same at all frequencies (see `lib.samplers.match`)."""
-        filtered, size = spectral(gaussian, *seen.shape[-2:])(POWER), gaussian.variance ** (0.5 - POWER)
+        filtered, size = spectral(gaussian, *seen.shape[-2:])(POWER), unit(gaussian)
         return lambda w: size * filtered(w)
 
     def mismatch(self, targets: Sequence[Targets]) -> Callable[[Tensor], Tensor]:

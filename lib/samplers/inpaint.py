@@ -30,7 +30,7 @@ from lib.model import Model
 from lib.samplers.descend import descend_from
 from lib.samplers.diffuse import LEVELS, SIGMA_MAX, estimated, schedule, walk
 from lib.samplers.krige import corrected, krige, posterior
-from lib.samplers.match import POWER, Targets, gaussian_of, in_units, spectral
+from lib.samplers.match import POWER, Targets, gaussian_of, in_units, spectral, unit
 from lib.samplers.match import STEPS as ITERATIONS
 from lib.samplers.step import Step, checked_count, checked_way, cut, last, white_noise
 from lib.statistics.local import area, local
@@ -115,7 +115,7 @@ def match(
     """
     targets = Targets.of(model, x0)
     smaller = (x0.shape[-2] * x0.shape[-1] / area(windows)).sqrt()[:, None]  # a smaller piece varies more
-    filtered, size = spectral(targets.gaussian, *free.shape)(POWER), targets.gaussian.variance ** (0.5 - POWER)
+    filtered, size = spectral(targets.gaussian, *free.shape)(POWER), unit(targets.gaussian)
     loose = looseness(free)
 
     def loss(x: Tensor) -> Tensor:

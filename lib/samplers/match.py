@@ -31,6 +31,7 @@ STEPS = 60
 LAG = 32  # pixels; the starting texture's autocovariance is cut off here
 FLOOR = 0.01  # of a statistic's size, added to its spread: nothing need match better than that
 POWER = 0.25  # of S, between w and x
+GREY_LEVEL = 1 / 255**2  # squared: no variance counts for less
 
 
 class HasStatistics(Protocol):
@@ -124,7 +125,7 @@ def match_targets(
     `descend`, which has one scale for all of w.
     """
     of = spectral(targets.gaussian, *noise.shape[-2:])
-    filtered, size = of(power), targets.gaussian.variance ** (0.5 - power)  # so that w is of order one
+    filtered, size = of(power), unit(targets.gaussian, power)
     mean = targets.gaussian.mean.float()[:, :, None, None]
     starts = torch.cat([of(0.5 - power)(z[None]) for z in noise]) / size
     return search(lambda x: mismatch(model, targets, x), starts, steps, lambda w: mean + size * filtered(w))
@@ -185,6 +186,11 @@ def colouring(gaussian: GaussianTexture, height: int, width: int, sigma: float =
     return lambda z: mean + root(z)
 
 
+def unit(gaussian: GaussianTexture, power: float = POWER) -> float:
+    """What w is multiplied by in x = m + S^power w, so that it is of order one; a constant picture has one as well."""
+    return max(gaussian.variance, GREY_LEVEL) ** (0.5 - power)
+
+
 def spectral(
     gaussian: GaussianTexture, height: int, width: int, sigma: float = 0, dtype: torch.dtype = torch.complex64
 ) -> Callable[[float], Callable[[Tensor], Tensor]]:
@@ -194,7 +200,7 @@ def spectral(
     one grey level squared.
     """
     values, vectors = torch.linalg.eigh(gaussian.spectrum(height, width)[0])
-    values = values.clamp_min(1 / 255**2) + sigma**2
+    values = values.clamp_min(GREY_LEVEL) + sigma**2
 
     def of(power: float) -> Callable[[Tensor], Tensor]:
         matrices = ((vectors * values[..., None, :] ** power) @ vectors.mH).to(dtype)
