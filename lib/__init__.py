@@ -4,7 +4,7 @@
     x0 = lib.exemplar("pebble")                          [3,H,W], pixels in [0,1]
     lib.match(model, x0, n=4)                            statistics matching
     lib.diffuse(model, x0, n=4)                          diffusion sampling
-    lib.interpolate(model, x0, lib.exemplar("grass"))    Eq. 5
+    lib.interpolate(model, x0, lib.exemplar("grass"))    from one texture to another (Eq. 5)
     lib.compose(model, [x0, x1], ["upright", "turned"])  one picture, a texture for each way to look at it
     lib.inpaint(model, x0, hole)                         a hole filled, given what is around it
     lib.synthesize(x0, "gatys")                          any model of the field; lib.MODELS names them

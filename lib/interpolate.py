@@ -88,9 +88,8 @@ class Line:
         yield from cut(walk(t, seed, h, w), height, width)
 
     def _mu(self, t: float, seed: int, height: int, width: int) -> Iterator[Step]:
-        bent = self.space == "transport"
-        targets = carried(self.model, *self.targets, t) if bent else blend(*self.targets, t)
-        shades = self.model.architecture.shades if bent else []
+        targets = targets_between(self.model, *self.targets, t, self.space)
+        shades = self.model.architecture.shades if self.space == "transport" else []
         measure = loosened(self.model, *self.targets, t, shades)
         return match_targets(measure, targets, white_noise(1, height, width, seed), self.iterations)
 
@@ -103,6 +102,11 @@ class Line:
             lambda k: white_noise(1, height, width, seed, k),
             self.iterations,
         )
+
+
+def targets_between(model: Model, a: Targets, b: Targets, t: float, space: str) -> Targets:
+    """What an image at t should have: on the line that transport bends, else on the straight one of Eq. 5."""
+    return carried(model, a, b, t) if space == "transport" else blend(a, b, t)
 
 
 def carried(model: Model, a: Targets, b: Targets, t: float) -> Targets:

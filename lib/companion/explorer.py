@@ -23,9 +23,9 @@ from lib.companion.drawing import Drawing
 from lib.companion.player import SHOWN, player, png
 from lib.errors import TextureError
 from lib.images import EXEMPLARS, at_texture_scale, exemplar, read_image
-from lib.interpolate import Line, carried
+from lib.interpolate import Line, targets_between
 from lib.model import Model
-from lib.samplers.match import Targets, blend, canvas, mismatch
+from lib.samplers.match import Targets, canvas, mismatch
 from lib.samplers.step import LARGEST, Step
 from lib.statistics.quadratic import periodic_component
 from lib.whole import write_whole
@@ -103,8 +103,7 @@ class Explorer(Drawing):
                 if name not in self.targets:
                     self.targets[name] = Targets.of(self.model, self._exemplar(name))
             a, b = self.targets[strip.a], self.targets[strip.b]
-            bent = strip.space == "transport"
-            targets = carried(self.model, a, b, frame.t) if bent else blend(a, b, frame.t)
+            targets = targets_between(self.model, a, b, frame.t, strip.space)
             torus = frame.sampled and canvas(strip.size, strip.size, False) == (strip.size, strip.size)
             x = frame.image if torus else periodic_component(frame.image)
             with torch.no_grad():

@@ -155,9 +155,9 @@ def compare(
             images = _apart(rows_of.picture(out / name, digest, TABLE))
             way, uneven = judged(images, xa, xb, quarters)
             found = way.position, uneven, paths.heterogeneity(images)
-            position, parts, limits = ([round(value, 4) for value in values.tolist()] for values in found)
+            position, parts, heterogeneity = ([round(value, 4) for value in values.tolist()] for values in found)
             backward, smooth = round(way.backward, 4), round(way.largest * STEPS, 4)
-            rows.append(Row(a, b, kind, seed, position, parts, limits, backward, smooth, name, digest))
+            rows.append(Row(a, b, kind, seed, position, parts, heterogeneity, backward, smooth, name, digest))
             rows_of.write(out / TABLE, rows)
 
 

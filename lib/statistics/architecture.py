@@ -53,6 +53,11 @@ class Architecture:
         return self.blocks[0] if self.early else 0
 
     @property
+    def of_waves(self) -> int:
+        """How many of `readouts` are of waves: the first."""
+        return self.octaves if self.apart else len(self.channels) * self.waves
+
+    @property
     def before_hues(self) -> int:
         """How many of `readouts` there are before those of hues."""
         return len(self.scales) - self.hues
@@ -82,20 +87,18 @@ class Architecture:
     @property
     def sources(self) -> tuple[str, ...]:
         """What each of `readouts` is read from: "waves at 1/2", "U-Net at 1/2 before block 1"."""
-        of_waves = self.octaves if self.apart else len(self.scales) * self.waves
-        names = [f"{'waves' if k < of_waves else 'U-Net'} at 1/{2**scale}" for k, scale in enumerate(self.scales)]
+        names = [f"{'waves' if k < self.of_waves else 'U-Net'} at 1/{2**scale}" for k, scale in enumerate(self.scales)]
         for block in range(self.looks):
-            names[of_waves + block] += f" before block {block + 1}"
+            names[self.of_waves + block] += f" before block {block + 1}"
         return (*names[: self.before_hues], *(f"hues at 1/{2**s}" for s in range(self.hues)))
 
     @property
     def shades(self) -> list[int]:
         """Which statistics, in f's order, say how often a grey level or a colour occurs: levels of waves, and hues."""
         found, first = [], self.known
-        of_waves = self.octaves if self.apart else len(self.channels) * self.waves
         singles, tints = (self.singles, self.tints) if self.apart else (True, True)
         for k, count in enumerate(self.readouts):
-            if k < of_waves:
+            if k < self.of_waves:
                 found += [first + place for place in Waves.places_of_levels(k, singles, tints)]
             elif k >= self.before_hues:
                 found += range(first, first + count)
