@@ -9,7 +9,7 @@ from PIL import Image
 
 import lib
 from lib.__main__ import main
-from lib.training import checkpoint
+from lib.training import checkpoint, cli
 from lib.training.batches import Crops
 from lib.training.clock import Clock
 from lib.training.loop import Recipe, Trainer
@@ -92,3 +92,14 @@ def test_a_finished_training_called_again_keeps_what_was_added_to_its_model(tmp_
     assert checkpoint.load(path).whitening[0, 0] == 1
     assert main([*command, "2"]) == 0
     assert checkpoint.recipe(path)["trained_steps"] == 2
+
+
+def test_where_there_is_no_terminal_a_training_says_now_and_then_where_it_is(
+    tmp_path: Path, photographs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "SAY_EVERY", -1.0)
+    command = ["train", "--config", "paper", "--batch", "2", "--size", "32", "--grow", "9", "--steps", "3"]
+    assert main([*command, "--data", str(photographs), "--out", str(tmp_path / "run")]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(",")[0] for line in lines] == ["step 1", "step 2", "step 3"]
+    assert "0 min left: loss" in lines[-1]

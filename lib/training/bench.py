@@ -21,7 +21,7 @@ from torch.profiler import ProfilerActivity, profile
 from lib.training import flops
 from lib.training.batches import Crops
 from lib.training.compiled import in_machine_code
-from lib.training.loop import CHECK_CHUNK, Recipe, Trainer, gradient_cosine
+from lib.training.loop import ARCHITECTURES, CHECK_CHUNK, Recipe, Trainer, gradient_cosine
 from lib.training.loss import deep_loss, deep_loss_bf16, deep_mean, deep_mean_bf16
 from lib.training.resident import ResidentCrops
 from lib.training.world import check_device
@@ -44,7 +44,7 @@ def bench() -> None:
 
 @app.command()
 def train(
-    config: Annotated[str, typer.Option(help="waves, hybrid, wide, deep, pairs, paper, large, large-paper")] = "waves",
+    config: Annotated[str, typer.Option(help=", ".join(ARCHITECTURES))] = "waves",
     device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
     batch: Annotated[int, typer.Option(min=1)] = 8,
     size: Annotated[int, typer.Option(min=32)] = 96,

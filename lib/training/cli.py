@@ -1,6 +1,7 @@
 """`python -m lib train`: from a folder of photographs or patch shards to a checkpoint with its card."""
 
 import hashlib
+import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -13,12 +14,13 @@ from lib.errors import TextureError
 from lib.training import batches, checkpoint
 from lib.training.card import write_card
 from lib.training.clock import Clock
-from lib.training.loop import Recipe, Trainer
+from lib.training.loop import ARCHITECTURES, Recipe, Trainer
 from lib.training.resident import ResidentCrops
 from lib.training.validation import SIGMAS, log_losses, loss_table
 from lib.training.world import join
 
 SAVE_EVERY, VALIDATE_EVERY = 120.0, 300.0  # seconds
+SAY_EVERY = 60.0  # seconds between lines where there is no terminal to redraw
 VALIDATE_SHARE = 0.05  # of the time at most: on one core it takes a minute
 PATCHES, PATCH = 16, 128  # of the validation set; lags of 32 pixels cannot be told apart on smaller ones
 
@@ -26,7 +28,7 @@ PATCHES, PATCH = 16, 128  # of the validation set; lags of 32 pixels cannot be t
 def train(
     data: Annotated[list[Path], typer.Option(help="folder of photographs or patch shards; repeatable")],
     out: Annotated[Path, typer.Option(help="folder of the run: state, losses, model, card")] = Path("runs/default"),
-    config: Annotated[str, typer.Option(help="waves, hybrid, wide, deep, pairs, paper, large, large-paper")] = "waves",
+    config: Annotated[str, typer.Option(help=", ".join(ARCHITECTURES))] = "waves",
     steps: Annotated[int, typer.Option(min=1, help="steps in all; more than before goes on training")] = 6000,
     warm: Annotated[int, typer.Option(min=0, help="of these, with the waves alone (hybrid: the U-Net)")] = 4000,
     grow: Annotated[int, typer.Option(min=0, help="from this step on, half as many crops, of 3/2 the side")] = 2500,
@@ -81,12 +83,19 @@ def train(
     try:
         with Progress(*columns, disable=world.rank > 0) as progress:
             task = progress.add_task("", total=steps, completed=trainer.step, step=trainer.step)
-            saved = validated = time.monotonic()
+            saved = validated = spoken = time.monotonic()
+            terminal = progress.console.is_terminal
             mean, wait = 1.0, VALIDATE_EVERY
             for record in trainer.run(share=share):
                 mean += 0.02 * (record.loss - mean)
                 said = f"loss {mean:.3f} of the Gaussian's"
                 progress.update(task, completed=record.place, step=record.step, description=said)
+                if not terminal and time.monotonic() - spoken > SAY_EVERY and not world.rank:
+                    spoken = time.monotonic()
+                    left = progress.tasks[task].time_remaining
+                    about = "" if left is None else f", about {left / 60:.0f} min left"
+                    now = f"step {record.step}, {record.seconds / 60:.0f} min{about}: {said}"
+                    print(now, file=sys.stderr, flush=True)
                 if time.monotonic() - saved > SAVE_EVERY:
                     trainer.save(state)
                     write(trainer, data, path, {}, minutes)
