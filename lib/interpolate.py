@@ -11,19 +11,21 @@ of t (1 - t) |mu_a - mu_b|^2 / d, in spreads, added in all directions, which is 
 Without it the search seeks agreement where no texture has it, and finds it in spots of false colours.
 
 Which line is straight is a matter of coordinates, and averages are coordinates in which a picture of two parts, one of
-each texture, lies between. "transport" is the line in others, in which it does not:
+each texture, lies between. "transport" is the line in others, in which it does not. With G_t the Gaussian texture that
+optimal transport carries from a's to b's (see transport.py),
 
-    built-in statistics    move as those of the Gaussian texture that is carried from the one to the other by optimal
-                           transport (see transport.py): what is mixed are means, and contrasts, and not second moments
-    levels and hues        how often a grey level or a colour occurs, both textures' own: not asked for in between
-    all others             the straight line
+    mu(t) = E f(G_t) + (1 - t) (mu_a - E f(G_0)) + t (mu_b - E f(G_1))
+
+so that what is mixed are means and contrasts, and what a texture has beyond its Gaussian goes straight. Straight lines
+of second moments and of potentials ask for what no texture has: between two greys for more variance than there is at
+either, and between two contrasts for the mean of their squares and the mean of their logarithms, which only a picture
+has whose contrast is strong in some places and weak in others.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from lib.errors import TextureError
@@ -42,10 +44,11 @@ from lib.samplers.match import (
     match_targets,
 )
 from lib.samplers.step import Step, checked_count, checked_size, cut, white_noise
+from lib.statistics.gaussian import GaussianTexture
 from lib.statistics.transport import transported
 
 SPACES = ("transport", "mu", "lambda")
-UNASKED = 1e3  # times the variance of other directions: as good as not asked for
+DRAWS = 4  # textures that E f is a mean over
 
 
 class Line:
@@ -89,8 +92,7 @@ class Line:
 
     def _mu(self, t: float, seed: int, height: int, width: int) -> Iterator[Step]:
         targets = targets_between(self.model, *self.targets, t, self.space)
-        shades = self.model.architecture.shades if self.space == "transport" else []
-        measure = loosened(self.model, *self.targets, t, shades)
+        measure = loosened(self.model, *self.targets, t)
         return match_targets(measure, targets, white_noise(1, height, width, seed), self.iterations)
 
     def _lambda(self, t: float, seed: int, height: int, width: int) -> Iterator[Step]:
@@ -110,32 +112,33 @@ def targets_between(model: Model, a: Targets, b: Targets, t: float, space: str) 
 
 
 def carried(model: Model, a: Targets, b: Targets, t: float) -> Targets:
-    """As `blend`, but built-in statistics and the Gaussian part are those of "transport".
-
-    The built-in ones leave the straight line by as much as the carried Gaussian texture's do, so that ends stay.
-    """
-    straight, way = blend(a, b, t), transported(a.gaussian, b.gaussian, t)
-    quadratic = model.statistics.quadratic
-    if quadratic is None:
-        return replace(straight, gaussian=way)
-    fa, fb = (quadratic.expected(transported(a.gaussian, b.gaussian, end)) for end in (0, 1))
-    off = (quadratic.expected(way) - torch.lerp(fa, fb, t)).to(straight.mu)
-    return replace(straight, mu=straight.mu + F.pad(off, (0, model.dim - off.shape[1])), gaussian=way)
+    """As `blend`, but on the line that transport bends: off the straight one by as much as Gaussian textures are."""
+    straight, *ways = blend(a, b, t), *(transported(a.gaussian, b.gaussian, place) for place in (t, 0, 1))
+    way, first, last = (of_gaussian(model, texture) for texture in ways)
+    return replace(straight, mu=straight.mu + way - torch.lerp(first, last, t), gaussian=ways[0])
 
 
-def loosened(model: HasStatistics, a: Targets, b: Targets, t: float, shades: Sequence[int] = ()) -> Measure:
-    """f and the whitening for the mu between a and b: (C + D)^(-1/2), C being the model's covariance of f.
+@torch.no_grad()
+def of_gaussian(model: Model, texture: GaussianTexture) -> Tensor:
+    """E f of a Gaussian texture [1,d]: exact where f is built in, else a mean over `DRAWS`, all of one noise."""
+    side = texture.covariance.shape[-1] // 16 * 16
+    found = model.statistics(texture.sample(side, side, DRAWS)).mean(0, keepdim=True)
+    if model.statistics.quadratic is not None:
+        found[:, : model.architecture.known] = model.statistics.quadratic.expected(texture).to(found)
+    return found
 
-    D is diagonal, t (1 - t) times the mean square of what mu_a and mu_b differ by, in spreads, and `UNASKED` times as
-    much for statistics that are `shades`; residuals of covariance C keep their length.
+
+def loosened(model: HasStatistics, a: Targets, b: Targets, t: float) -> Measure:
+    """f and the whitening for the mu between a and b: (C + delta I)^(-1/2), C being the model's covariance of f.
+
+    delta is t (1 - t) times the mean square of what mu_a and mu_b differ by, in spreads; residuals of covariance C keep
+    their length.
     """
     apart = ((b.mu - a.mu) / torch.lerp(a.spread, b.spread, t)).square().mean().double()
     W = model.whitening.double()
     C = torch.linalg.inv(W @ W)
-    variances = t * (1 - t) * apart * torch.ones(len(C), dtype=C.dtype)
-    variances[list(shades)] *= UNASKED
-    values, vectors = torch.linalg.eigh(C + variances.diag())
-    W = (vectors * values.rsqrt()) @ vectors.T
+    values, vectors = torch.linalg.eigh(C)
+    W = (vectors * (values + t * (1 - t) * apart).rsqrt()) @ vectors.T
     return Measure(model.statistics, (W / ((W @ C @ W).trace() / len(C)).sqrt()).float())
 
 

@@ -231,20 +231,3 @@ def test_weights_at_rest_change_no_gradient(architecture: Architecture) -> None:
     size = found[0][1].abs().max().item()
     torch.testing.assert_close(found[0][0], found[1][0], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(found[0][1], found[1][1], rtol=0, atol=1e-4 * size)
-
-
-@pytest.mark.parametrize(("architecture", "count"), [(DEEP, 12 * 3 + 4), (HUES, 4 * 3 + 4 + 24), (PAPER, 0)])
-def test_shades_do_not_ask_where_a_pixel_stands(architecture: Architecture, count: int) -> None:
-    """Shuffle the pixels: of all that is read at full resolution, shades alone stay."""
-    shades = architecture.shades
-    assert len(set(shades)) == len(shades) == count
-    f, x = statistics(architecture), photographs(32, 48)
-    order = torch.randperm(32 * 48, generator=torch.Generator().manual_seed(0))
-    stays = torch.isclose(f(x), f(x.flatten(2)[..., order].unflatten(2, (32, 48))), rtol=1e-5, atol=1e-5).all(0)
-    first = architecture.known
-    for count, scale, source in zip(architecture.readouts, architecture.scales, architecture.sources, strict=True):
-        if scale == 0 and architecture.apart:
-            assert [k for k in range(first, first + count) if stays[k]] == [
-                k for k in shades if first <= k < first + count
-            ], source
-        first += count

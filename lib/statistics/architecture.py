@@ -93,19 +93,6 @@ class Architecture:
         return (*names[: self.before_hues], *(f"hues at 1/{2**s}" for s in range(self.hues)))
 
     @property
-    def shades(self) -> list[int]:
-        """Which statistics, in f's order, say how often a grey level or a colour occurs: levels of waves, and hues."""
-        found, first = [], self.known
-        singles, tints = (self.singles, self.tints) if self.apart else (True, True)
-        for k, count in enumerate(self.readouts):
-            if k < self.of_waves:
-                found += [first + place for place in Waves.places_of_levels(k, singles, tints)]
-            elif k >= self.before_hues:
-                found += range(first, first + count)
-            first += count
-        return found
-
-    @property
     def dim(self) -> int:
         """Number of statistics."""
         return sum(self.readouts) + self.known

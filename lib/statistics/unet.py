@@ -83,6 +83,7 @@ class _Normalised(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: tuple[Tensor, Tensor, Tensor]) -> None:
         ctx.mark_non_differentiable(*output[1:])
+        ctx.set_materialize_grads(False)  # there is no gradient of those: no maps of zeros in its place
         ctx.save_for_backward(inputs[0], inputs[1], *output[1:])
 
     @staticmethod

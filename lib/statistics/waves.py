@@ -86,12 +86,6 @@ class Waves(nn.Module):
         return [*range(ridges), *(alone if singles else []), *range(pooled, pooled + 3 * len(POOLED_C))]
 
     @staticmethod
-    def places_of_levels(octave: int, singles: bool = True, tints: bool = True) -> range:
-        """Where the levels are among the `potentials` that there are at an octave."""
-        first = _pairs(octave) + ANGLES
-        return range(first, first + len(Waves.levels_of(octave, tints)) * singles)
-
-    @staticmethod
     def readouts(octaves: int, singles: bool = True, tints: bool = True) -> tuple[int, ...]:
         """Number of potentials at each octave."""
         return tuple(len(Waves.potentials(s, singles, tints)) for s in range(octaves))
