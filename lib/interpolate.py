@@ -52,7 +52,7 @@ DRAWS = 4  # textures that E f is a mean over
 
 
 class Line:
-    """The straight line between two textures in one space, with what does not depend on the place on it."""
+    """The line between two textures in one of SPACES, with what does not depend on the place on it."""
 
     def __init__(
         self, model: Model, xa: Tensor, xb: Tensor, space: str = SPACES[0], iterations: int | None = None
@@ -184,9 +184,8 @@ def interpolate(
 ) -> Tensor:
     """steps + 1 textures from xa's to xb's [steps+1,3,H,W], of xa's size.
 
-    `space` is "mu" (straight, drawn by matching), "transport" (bent, by matching) or "lambda" (straight, by
-    diffusion); `iterations` of each image's search or sampling,
-    None for the usual number.
+    `space` is "transport" (bent, drawn by matching), "mu" (straight, by matching) or "lambda" (straight, by diffusion);
+    `iterations` of each image's search or sampling, None for the usual number.
 
     xa, xb [3,H,W] in [0,1]. Raises TextureError for images that are none, another space, or a number out of range.
     """

@@ -92,6 +92,16 @@ def test_transport_is_the_line_of_an_even_change_of_contrast(model: lib.Model) -
         assert bent[:, part].norm() < share * straight[:, part].norm()
 
 
+def test_transport_leads_from_black_to_white_through_grey(model: lib.Model) -> None:
+    """And from one grey to grass through half of its contrast; the straight line asks for seven tenths."""
+    black, white = torch.zeros(3, 32, 32), torch.ones(3, 32, 32)
+    grey = lib.interpolate(model, black, white, steps=2, iterations=8)[1]
+    assert (grey - 0.5).abs().max() < 0.02
+    even = XA.mean((1, 2), keepdim=True).expand(3, 48, 48).contiguous()
+    half = lib.interpolate(model, even, XA, steps=2, iterations=8)[1]
+    assert half.std((1, 2)).mean().item() == pytest.approx(XA.std((1, 2)).mean().item() / 2, rel=0.1)
+
+
 def test_statistics_of_a_gaussian_texture_are_those_of_its_draws(model: lib.Model) -> None:
     texture = transported(gaussian_of(XA[None]), gaussian_of(XB[None]), 0.5)
     expected = of_gaussian(model, texture)
